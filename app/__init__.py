@@ -1,0 +1,70 @@
+"""How the world talks to Voiceworks: HTTP, websockets, command line; wire shapes, access, errors.
+
+May import ``tasks.kinds``, ``tasks.submit``, ``models`` and ``config``, and of ``workers`` only its clients, its upload
+reader, its detector and its errors; never torch, task bodies or engines.
+"""
+
+from __future__ import annotations
+
+import time
+
+import flask_smorest
+from flask import Flask
+from flask_jwt_extended import JWTManager
+
+from app.context import Context
+from config import logs, settings
+from config.settings import Settings
+from config.versions import VERSION
+
+
+def create_app(configured: Settings | None = None) -> Flask:
+    """The web application with every route; connects to nothing until it is asked something."""
+    from app import page
+    from app.api import auth, curricula, health, jobs, prefetch, speech
+    from app.http import errors, observe
+    from app.sockets import feeds
+    from app.sockets.hub import Hub
+    from models.counters import Counters
+    from models.files import FileStore
+    from tasks import submit
+
+    configured = configured or settings.load()
+    logs.configure(configured.log_level)
+    app = Flask("app", static_folder=None)
+    app.config.update(
+        JWT_SECRET_KEY=configured.secret_key,
+        JWT_REFRESH_TOKEN_EXPIRES=configured.refresh_token_seconds,
+        # Texts and courses; uploads have their own limit.
+        MAX_CONTENT_LENGTH=16 * 2**20,
+        API_TITLE="Voiceworks",
+        API_VERSION=VERSION,
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_JSON_PATH="openapi.json",
+        SOCK_SERVER_OPTIONS={"ping_interval": 25, "max_message_size": 2**20},
+    )
+    client = submit.open_redis(configured)
+    database = submit.open_database(configured, client)
+    counters = Counters()
+    app.extensions["voiceworks"] = Context(
+        settings=configured,
+        database=database,
+        redis=client,
+        files=FileStore(configured.var_dir / "files"),
+        counters=counters,
+        hub=Hub(client, database, counters),
+        started_at=time.time(),
+    )
+    JWTManager(app)
+    observe.install(app)
+    api = flask_smorest.Api(app)
+    # After flask-smorest, whose own handlers know one shape only.
+    errors.install(app)
+    for module in (page, health, auth, curricula, speech, prefetch, jobs):
+        api.register_blueprint(module.blueprint)
+    feeds.sock.init_app(app)
+    app.register_blueprint(feeds.blueprint)
+    if configured.open_surfaces:
+        app.logger.warning("No credential is needed on: %s", ", ".join(sorted(configured.open_surfaces)))
+    return app

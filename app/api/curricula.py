@@ -1,0 +1,166 @@
+"""Courses: create, get, list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import g
+from marshmallow import EXCLUDE, Schema, fields
+
+from app import context
+from app.http.access import CLIENT
+from app.http.parsing import Count, Text
+from app.surfaces import MANAGEMENT, SurfaceBlueprint
+from models import curricula
+from models.base import iso
+from models.curricula import Curriculum, NewSegment, NewTopic, Segment, Topic
+from models.errors import Invalid
+
+blueprint = SurfaceBlueprint("curriculum", surface=MANAGEMENT, description="Courses")
+
+MAX_PAGE = 200
+MAX_SEGMENT_CHARACTERS = 20_000
+
+
+class CurriculumList(Schema):
+    """Which part of the list."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    limit = Count(load_default=50, minimum=1, clip=MAX_PAGE)
+    offset = Count(load_default=0, minimum=0)
+
+
+class NewCurriculum(Schema):
+    """A course: topics with segments, or topics with a text of their own."""
+
+    title = Text(required=True, minimum=1, maximum=500, spoken=True)
+    description = Text(load_default="", maximum=20_000)
+    content = fields.List(fields.Raw(), load_default=list)
+
+
+@blueprint.endpoint("/api/curriculum", access=CLIENT)
+@blueprint.arguments(CurriculumList, location="query")
+def list_curricula(query: dict[str, Any]) -> dict[str, Any]:
+    """The newest courses first."""
+    with context.current().database.transaction(durable=False) as session:
+        found, total = curricula.page(session, limit=query["limit"], offset=query["offset"])
+    listed = [
+        _summary(each.curriculum) | {"topic_count": each.topic_count, "segment_count": each.segment_count}
+        for each in found
+    ]
+    return {"curricula": listed, "total": total, "limit": query["limit"], "offset": query["offset"]}
+
+
+@blueprint.endpoint("/api/curriculum", access=CLIENT, methods=("POST",))
+@blueprint.arguments(NewCurriculum)
+def create_curriculum(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Stores a course; ids are made for topics and segments that bring none."""
+    topics = read_topics(body["content"])
+    with context.current().database.transaction() as session:
+        curriculum = curricula.create(
+            session,
+            title=body["title"],
+            description=body["description"],
+            topics=topics,
+            extra={},
+            account_id=g.caller.account_id,
+        )
+        return whole(curriculum, curricula.outline(session, curriculum.id)), 201
+
+
+@blueprint.endpoint("/api/curriculum/<curriculum_id>", access=CLIENT)
+def get_curriculum(curriculum_id: str) -> dict[str, Any]:
+    """A course with its topics and segments."""
+    with context.current().database.transaction(durable=False) as session:
+        curriculum = curricula.get(session, curriculum_id)
+        return whole(curriculum, curricula.outline(session, curriculum_id))
+
+
+def whole(curriculum: Curriculum, outline: list[tuple[Topic, list[Segment]]]) -> dict[str, Any]:
+    """A course as it is shown alone."""
+    content = [
+        topic.extra
+        | {
+            "id": topic.id,
+            "title": topic.title,
+            "description": topic.description,
+            "segments": [segment.extra | {"id": segment.id, "text": segment.text} for segment in segments],
+        }
+        for topic, segments in outline
+    ]
+    return _summary(curriculum) | {
+        "topic_count": len(outline),
+        "segment_count": sum(len(segments) for _, segments in outline),
+        "content": content,
+    }
+
+
+def read_topics(content: list[Any]) -> list[NewTopic]:
+    """The topics of a course's ``content``; keys we do not know are kept.
+
+    Raises:
+        Invalid: naming the topic or segment that cannot be read.
+    """
+    return [_topic(topic, f"content[{number}]") for number, topic in enumerate(content)]
+
+
+def _topic(topic: Any, where: str) -> NewTopic:
+    if not isinstance(topic, dict):
+        raise Invalid(f"{where}: {topic!r:.60} is not a topic (an object with title and segments)")
+    segments = topic.get("segments", topic.get("text", []))
+    if isinstance(segments, str):
+        segments = [segments]
+    if not isinstance(segments, list):
+        raise Invalid(f"{where}.segments: {segments!r:.60} is neither a list nor a text")
+    return NewTopic(
+        id=_id(topic, where),
+        title=_text(topic.get("title"), f"{where}.title", maximum=500),
+        description=_text(topic.get("description", ""), f"{where}.description", minimum=0),
+        segments=[_segment(segment, f"{where}.segments[{at}]") for at, segment in enumerate(segments)],
+        extra=_rest(topic, "id", "title", "description", "segments", "text"),
+    )
+
+
+def _segment(segment: Any, where: str) -> NewSegment:
+    if isinstance(segment, str):
+        return NewSegment(_text(segment, where))
+    if not isinstance(segment, dict):
+        raise Invalid(f"{where}: {segment!r:.60} is not a segment (a text or an object with text)")
+    return NewSegment(
+        text=_text(segment.get("text"), f"{where}.text"), id=_id(segment, where), extra=_rest(segment, "id", "text")
+    )
+
+
+def _text(value: Any, where: str, *, minimum: int = 1, maximum: int = MAX_SEGMENT_CHARACTERS) -> str:
+    if not isinstance(value, str):
+        raise Invalid(f"{where}: {value!r:.60} is not a text")
+    if len(value.strip()) < minimum:
+        raise Invalid(f"{where}: it is empty")
+    if len(value) > maximum:
+        raise Invalid(f"{where}: it has {len(value)} characters; at most {maximum} are allowed")
+    return value
+
+
+def _id(thing: dict[str, Any], where: str) -> str | None:
+    value = thing.get("id")
+    if value is None:
+        return None
+    if not isinstance(value, str | int) or isinstance(value, bool) or not 1 <= len(str(value)) <= 200:
+        raise Invalid(f"{where}.id: {value!r:.60} is not an id (a text of 1 to 200 characters)")
+    return str(value)
+
+
+def _rest(thing: dict[str, Any], *known: str) -> dict[str, Any]:
+    return {name: value for name, value in thing.items() if name not in known}
+
+
+def _summary(curriculum: Curriculum) -> dict[str, Any]:
+    return curriculum.extra | {
+        "id": curriculum.id,
+        "title": curriculum.title,
+        "description": curriculum.description,
+        "created_at": iso(curriculum.created_at),
+        "updated_at": iso(curriculum.updated_at),
+    }

@@ -1,0 +1,55 @@
+"""Whether the service lives, and its figures."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import context
+from app.http.access import PUBLIC, SIGNED_IN
+from app.surfaces import SHARED, SurfaceBlueprint
+from config.versions import VERSION
+from models import speech_clips
+from models.base import iso, utc_now
+
+blueprint = SurfaceBlueprint("health", surface=SHARED, description="Whether the service lives")
+
+
+@blueprint.endpoint("/health", access=PUBLIC)
+def health() -> dict[str, Any]:
+    """Whether this process answers, and whether it reaches its database."""
+    here = context.current()
+    try:
+        with here.database.transaction(durable=False) as session:
+            session.execute(text("select 1"))
+        database = "connected"
+    except SQLAlchemyError:
+        database = "disconnected"
+    return {
+        "status": "healthy" if database == "connected" else "degraded",
+        "version": VERSION,
+        "timestamp": iso(utc_now()),
+        "database": database,
+        "uptime": int(time.time() - here.started_at),
+    }
+
+
+@blueprint.endpoint("/api/stats", access=SIGNED_IN)
+def stats() -> dict[str, Any]:
+    """Figures for a dashboard."""
+    return collect_stats(context.current())
+
+
+def collect_stats(here: context.Context) -> dict[str, Any]:
+    """The figures of ``GET /api/stats`` and of the ``stats_update`` message."""
+    with here.database.transaction(durable=False) as session:
+        _, size_bytes = speech_clips.size(session)
+    return {
+        "clients_connected": here.hub.clients_connected(),
+        "active_sessions": 0,
+        "cache_size_mb": round(size_bytes / 2**20, 1),
+        "uptime_seconds": int(time.time() - here.started_at),
+    }

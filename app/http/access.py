@@ -1,0 +1,103 @@
+"""The one guard: a JWT or an API key, accepted everywhere, checked against the roles a route declares."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from flask import g, request
+from flask_jwt_extended import decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt.exceptions import PyJWTError
+
+from app import context
+from models import accounts
+from models.accounts import Caller
+
+# Who may use a route; None is everybody.
+Access = frozenset[str] | None
+
+PUBLIC: Access = None
+ADMIN: Access = frozenset({"admin"})
+OPERATOR: Access = frozenset({"admin", "operator"})
+CLIENT: Access = frozenset({"admin", "operator", "client"})
+SIGNED_IN: Access = frozenset(accounts.ROLES)
+
+_ANYBODY = Caller(None, "anybody", "admin")
+
+
+class Unauthorized(Exception):
+    """No credential, or one that opens nothing."""
+
+
+class Forbidden(Exception):
+    """A good credential of the wrong role."""
+
+
+def guarded(view: Callable[..., Any], *, surface_name: str, allowed: Access, enter: Callable[[], None]) -> Any:
+    """``view`` behind the rule; carries it as ``view.access`` so that a test finds routes without one."""
+
+    @functools.wraps(view)
+    def enforce(*args: Any, **kwargs: Any) -> Any:
+        enter()
+        if allowed is not None:
+            g.caller = authorize(surface_name, allowed)
+        return view(*args, **kwargs)
+
+    enforce.access = allowed  # type: ignore[attr-defined]
+    enforce.declares_access = True  # type: ignore[attr-defined]
+    return enforce
+
+
+def authorize(surface_name: str, allowed: Access) -> Caller:
+    """Who asks.
+
+    Raises:
+        Unauthorized: no credential, or a wrong one.
+        Forbidden: the credential's role may not.
+    """
+    caller = _caller()
+    if caller is None:
+        if surface_name in context.current().settings.open_surfaces and not _offered():
+            return _ANYBODY
+        raise Unauthorized("Missing or invalid token" if surface_name != "transcription" else "Invalid API key")
+    if allowed is not None and caller.role not in allowed:
+        raise Forbidden(f"Role {caller.role} may not do this; it takes {' or '.join(sorted(allowed))}.")
+    return caller
+
+
+def visible_to(caller: Caller) -> str | None:
+    """The account whose jobs the caller may see; None: all of them."""
+    return None if caller.role in ("admin", "operator") else caller.account_id or ""
+
+
+def _offered() -> str:
+    """The credential of the request, empty when there is none; an empty one never equals an unset key."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    # Browsers cannot set headers on a websocket.
+    return request.headers.get("X-API-Key", "") or (request.args.get("token", "") if _is_socket() else "")
+
+
+def _is_socket() -> bool:
+    return request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def _caller() -> Caller | None:
+    offered = _offered()
+    if not offered or "\0" in offered:
+        return None
+    database = context.current().database
+    if offered.count(".") == 2:
+        try:
+            claims = decode_token(offered)
+        except (PyJWTError, JWTExtendedException, ValueError):
+            return None
+        if claims.get("type") != "access":
+            return None
+        with database.transaction(durable=False) as session:
+            return accounts.caller_of_account(session, str(claims["sub"]))
+    with database.transaction(durable=False) as session:
+        return accounts.caller_of_key(session, offered)

@@ -1,0 +1,100 @@
+"""Every error as the answer its surface promises. The only broad ``except`` of a web process is here."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import Flask, Response, jsonify
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException
+
+from app import surfaces
+from app.http.access import Forbidden, Unauthorized
+from models import db
+from models.errors import Busy, Conflict, Invalid, ModelError, NotFound, OverShare, Unavailable
+
+log = logging.getLogger(__name__)
+
+_CODES = {
+    400: "validation_error",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    409: "conflict",
+    413: "payload_too_large",
+    415: "unsupported_media_type",
+    416: "range_not_satisfiable",
+    422: "validation_error",
+    429: "rate_limited",
+    503: "unavailable",
+}
+
+_STATUS: list[tuple[type[ModelError], int]] = [
+    (NotFound, 404),
+    (Conflict, 409),
+    (OverShare, 429),
+    (Unavailable, 503),
+    (Busy, 503),
+]
+
+
+def answer(status: int, code: str, message: str, details: dict[str, Any] | None = None) -> Response:
+    """An error in the shape of the request's surface."""
+    response = jsonify(surfaces.current().error_body(code, message, details or {}))
+    response.status_code = status
+    return response
+
+
+def install(app: Flask) -> None:
+    """Handles every error of ``app``."""
+    app.register_error_handler(ModelError, _refused)
+    app.register_error_handler(Unauthorized, lambda fault: _unauthorized(str(fault)))
+    app.register_error_handler(Forbidden, lambda fault: answer(403, "forbidden", str(fault)))
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(DBAPIError, _database)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _unauthorized(message: str) -> Response:
+    response = answer(401, "unauthorized", message)
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _refused(fault: ModelError) -> Response:
+    if isinstance(fault, Invalid):
+        return answer(surfaces.current().validation_status, fault.code, fault.message, fault.details)
+    status = next((status for kind, status in _STATUS if isinstance(fault, kind)), 500)
+    response = answer(status, fault.code, fault.message, fault.details)
+    if isinstance(fault, Busy):
+        response.headers["Retry-After"] = str(fault.retry_after_seconds)
+    return response
+
+
+def _http(fault: HTTPException) -> Any:
+    status = fault.code or 500
+    if status < 400:
+        return fault
+    code = _CODES.get(status, "server_error" if status >= 500 else "error")
+    response = answer(status, code, fault.description or fault.name)
+    for name, value in fault.get_headers():
+        if name in ("Allow", "Content-Range", "Retry-After"):
+            response.headers[name] = value
+    return response
+
+
+def _database(fault: DBAPIError) -> Response:
+    if not db.is_disconnect(fault):
+        return _unexpected(fault)
+    log.warning("Postgres is away: %s", fault.orig)
+    response = answer(503, "unavailable", "The database is not available at the moment.")
+    response.headers["Retry-After"] = "5"
+    return response
+
+
+def _unexpected(fault: Exception) -> Response:
+    log.exception("Unexpected error", exc_info=fault)
+    # The request id is in the header; nothing of the cause leaves the house.
+    return answer(500, "server_error", "Internal server error")

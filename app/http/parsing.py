@@ -1,0 +1,163 @@
+"""Bodies and query strings into values; what cannot be stored or read is refused here, for every endpoint at once."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, NoReturn
+
+from marshmallow import ValidationError, fields, validate
+from marshmallow.utils import missing
+from webargs.flaskparser import FlaskParser
+from werkzeug.datastructures import MultiDict
+
+from models.errors import Invalid
+
+# What fits Postgres' integer column.
+MAX_INTEGER = 2**31 - 1
+
+
+class BodyParser(FlaskParser):
+    """webargs' parser, with our errors: the surface decides their status and shape."""
+
+    def load_json(self, req: Any, schema: Any) -> Any:
+        """The body as JSON.
+
+        Raises:
+            Invalid: it is not JSON, or holds text that cannot be stored.
+        """
+        raw = req.get_data()
+        if not raw:
+            return missing
+        if not req.is_json:
+            raise Invalid(f"The body must be JSON; Content-Type is {req.content_type or 'not given'!r}.")
+        try:
+            body = json.loads(raw)
+        except (ValueError, RecursionError) as fault:
+            # ValueError also of an integer with more digits than Python converts.
+            raise Invalid(f"The body is not valid JSON: {str(fault)[:200]}") from None
+        if not isinstance(body, dict):
+            raise Invalid(f"The body must be a JSON object, not {type(body).__name__}.")
+        refuse_bad_text(body, "")
+        return body
+
+    def load_querystring(self, req: Any, schema: Any) -> Any:
+        """The query string; a repeated parameter counts once."""
+        values: MultiDict[str, str] = req.args
+        for name, value in values.items():
+            refuse_bad_text(value, name)
+        return super().load_querystring(req, schema)
+
+    def handle_error(
+        self, error: ValidationError, req: Any, schema: Any, *, error_status_code: Any, error_headers: Any
+    ) -> NoReturn:
+        """Turns marshmallow's findings into one error that names the first field and value, with all in details."""
+        found = error.messages if isinstance(error.messages, dict) else {"body": error.messages}
+        # webargs files them under the place they were read from.
+        inner = next(iter(found.values()))
+        fields_found: dict[Any, Any] = inner if isinstance(inner, dict) else found
+        raise Invalid("; ".join(_sentences(fields_found, ""))[:2000], fields=fields_found)
+
+
+def refuse_bad_text(value: Any, where: str) -> None:
+    """Walks a JSON value.
+
+    Raises:
+        Invalid: a text holds NUL or half a surrogate pair, a number is not finite, or an integer is beyond 64 bits.
+    """
+    waiting = [(value, where)]
+    while waiting:
+        value, where = waiting.pop()
+        if isinstance(value, str):
+            if "\0" in value:
+                raise Invalid(f"{where or 'text'}: it holds the character NUL, which cannot be stored")
+            if any("\ud800" <= character <= "\udfff" for character in value):
+                raise Invalid(f"{where or 'text'}: it holds a lone surrogate, which is no character")
+        elif isinstance(value, dict):
+            waiting += [(key, f"{where} key".strip()) for key in value]
+            waiting += [(inner, f"{where}.{key}".lstrip(".")) for key, inner in value.items()]
+        elif isinstance(value, list):
+            waiting += [(inner, f"{where}[{number}]") for number, inner in enumerate(value)]
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise Invalid(f"{where}: {value} is not a number that can be stored")
+        elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
+            raise Invalid(f"{where}: {str(value)[:40]} is too large an integer")
+
+
+def _sentences(found: Any, path: str) -> list[str]:
+    if isinstance(found, dict):
+        return [
+            text
+            for key, inner in found.items()
+            for text in _sentences(inner, path if key == "_schema" else f"{path}.{key}".lstrip("."))
+        ]
+    return [f"{path}: {text}".lstrip(": ").rstrip(".") for text in (found if isinstance(found, list) else [found])]
+
+
+class Text(fields.String):
+    """A text of ``minimum`` to ``maximum`` characters; ``spoken`` needs something other than white space."""
+
+    def __init__(self, *, minimum: int = 0, maximum: int, spoken: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._minimum, self._maximum, self._spoken = minimum, maximum, spoken
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise ValidationError(f"{_shown(value)} is not a text")
+        if len(value) > self._maximum:
+            raise ValidationError(f"it has {len(value)} characters; at most {self._maximum} are allowed")
+        if len(value) < self._minimum or (self._spoken and not value.strip()):
+            raise ValidationError(f"{_shown(value)} is too short" if value.strip() else f"{_shown(value)} is empty")
+        return value
+
+
+class Number(fields.Float):
+    """A number in a range; neither a text nor true or false."""
+
+    def __init__(self, minimum: float, maximum: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._minimum, self._maximum = minimum, maximum
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValidationError(f"{_shown(value)} is not a number")
+        if not self._minimum <= value <= self._maximum:
+            raise ValidationError(f"{_shown(value)} is outside {self._minimum:g} to {self._maximum:g}")
+        return float(value)
+
+
+class QueryNumber(Number):
+    """A number in a query string."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            raise ValidationError(f"{_shown(value)} is not a number") from None
+        return super()._deserialize(number, attr, data, **kwargs)
+
+
+class Count(fields.Integer):
+    """A whole number of a query string, at least ``minimum``; beyond ``clip`` it counts as ``clip``."""
+
+    def __init__(self, *, minimum: int = 0, clip: int = MAX_INTEGER, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._minimum, self._clip = minimum, clip
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if not str(value).lstrip("-").isdecimal() or len(str(value)) > 40:
+            raise ValidationError(f"{_shown(value)} is not a whole number")
+        number = int(value)
+        if number < self._minimum:
+            raise ValidationError(f"{number} is below {self._minimum}")
+        return min(number, self._clip)
+
+
+def one_of(choices: list[str]) -> validate.OneOf:
+    """A validator whose error names the value and the choices."""
+    return validate.OneOf(choices, error="{input!r} is not one of " + ", ".join(choices))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"

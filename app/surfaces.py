@@ -1,0 +1,92 @@
+"""The five documented surfaces: each has its error shape, validation status and port. Routes are declared with theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import flask_smorest
+from flask import g, request
+
+from app.http import access
+from app.http.parsing import BodyParser
+from models.base import iso, utc_now
+
+Body = dict[str, Any]
+View = Callable[..., Any]
+
+
+def _management(code: str, message: str, details: Body) -> Body:
+    return {"error": message, "code": code.upper(), "details": details}
+
+
+def _gateway(code: str, message: str, details: Body) -> Body:
+    return {"detail": message, "error_code": code.upper(), "timestamp": iso(utc_now())}
+
+
+def _wakewords(code: str, message: str, details: Body) -> Body:
+    return {"error": "internal_error" if code == "server_error" else code, "message": message, "details": details}
+
+
+def _transcription(code: str, message: str, details: Body) -> Body:
+    return {"detail": message}
+
+
+def _unknown(code: str, message: str, details: Body) -> Body:
+    # Before a surface is known, an answer that every client can read.
+    return _management(code, message, details) | {"detail": message}
+
+
+@dataclass(frozen=True)
+class Surface:
+    """One API document's manners."""
+
+    name: str
+    port: int | None
+    validation_status: int
+    error_body: Callable[[str, str, Body], Body]
+
+
+MANAGEMENT = Surface("management", 8766, 400, _management)
+GATEWAY = Surface("gateway", 8002, 422, _gateway)
+ADMINISTRATION = Surface("administration", 7860, 400, _management)
+WAKEWORDS = Surface("wakewords", 8000, 400, _wakewords)
+TRANSCRIPTION = Surface("transcription", 8010, 400, _transcription)
+SHARED = Surface("shared", None, 400, _unknown)
+
+_BY_PORT = {
+    surface.port: surface for surface in (MANAGEMENT, GATEWAY, ADMINISTRATION, WAKEWORDS, TRANSCRIPTION)
+}
+
+
+def current() -> Surface:
+    """The surface of the request: its route's, else that of the port it came in by, else none in particular."""
+    declared: Surface | None = g.get("surface")
+    if declared is not None and declared is not SHARED:
+        return declared
+    port = request.environ.get("SERVER_PORT", "")
+    return _BY_PORT.get(int(port) if port.isdigit() else None, SHARED)
+
+
+class SurfaceBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
+    """A blueprint whose every route belongs to a surface and says who may use it."""
+
+    ARGUMENTS_PARSER = BodyParser()
+
+    def __init__(self, name: str, *, surface: Surface, description: str) -> None:
+        super().__init__(name, name, description=description)
+        self.surface = surface
+
+    def endpoint(self, rule: str, *, access: access.Access, methods: tuple[str, ...] = ("GET",)) -> Any:
+        """Declares a route: its path, its methods, and who may use it (checked before the body is read)."""
+
+        def declare(view: View) -> View:
+            return self.route(rule, methods=list(methods))(guard(view, self.surface, access))  # type: ignore[no-any-return]
+
+        return declare
+
+
+def guard(view: View, surface: Surface, allowed: access.Access) -> View:
+    """The view, behind its surface's access rule."""
+    return access.guarded(view, surface_name=surface.name, allowed=allowed, enter=lambda: setattr(g, "surface", surface))

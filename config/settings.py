@@ -1,0 +1,143 @@
+"""Settings, read once from the environment and frozen; every fault is reported at once."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from environs import Env, EnvError, validate
+
+from config import embedded
+
+SURFACES = ("management", "gateway", "administration", "wakewords", "transcription")
+
+
+class SettingsError(ValueError):
+    """The environment holds values that cannot be used; the text has one line for each."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator may choose. Each field is the environment variable of the same name, upper case."""
+
+    var_dir: Path
+    database_url: str
+    redis_url: str
+    stream_redis_url: str
+    embedded_postgres: bool
+    embedded_redis: bool
+    host: str
+    ports: tuple[int, ...]
+    flower_port: int
+    web_processes: int
+    open_surfaces: frozenset[str]
+    voiceworks_admin_password: str | None
+    voiceworks_api_key: str | None
+    configured_secret_key: str | None
+    access_token_seconds: int
+    refresh_token_seconds: int
+    speech_cache_max_bytes: int
+    speech_cache_ttl_days: int
+    live_waiting_max: int
+    live_waiting_share: int
+    live_wait_seconds: int
+    max_upload_mb: int
+    log_level: str
+
+    @cached_property
+    def secret_key(self) -> str:
+        """The key that signs tokens: ``SECRET_KEY``, else ``var/secret.key``, made once and readable by its owner only."""
+        if self.configured_secret_key:
+            return self.configured_secret_key
+        return _own_secret_key(self.var_dir / "secret.key")
+
+
+def _own_secret_key(path: Path) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Several processes start together: each prepares a key, and the one whose link lands first decides for all.
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
+    return path.read_text().strip()
+
+
+def load() -> Settings:
+    """The settings of this process's environment.
+
+    Raises:
+        SettingsError: naming every value that cannot be used.
+    """
+    env = Env(eager=False)
+    at_least_one = validate.Range(min=1)
+    # Absolute: workers are started from other folders than the one the operator stood in.
+    var_dir = Path(env.str("VAR_DIR", "var") or "var").expanduser().resolve()
+    database_url = env.str("DATABASE_URL", "") or ""
+    redis_url = env.str("REDIS_URL", "") or ""
+    ports = env.list("PORTS", [8766], subcast=int, validate=validate.Length(min=1))
+    open_surfaces = env.list("OPEN_SURFACES", [], subcast=str, validate=validate.ContainsOnly(SURFACES))
+    values = {
+        "host": env.str("HOST", "127.0.0.1"),
+        "flower_port": env.int("FLOWER_PORT", 5555, validate=validate.Range(1, 65535)),
+        # Two processes keep one core each busy at most, and answer 1.5 times what one does (docs/architecture.md).
+        "web_processes": env.int("WEB_PROCESSES", 2, validate=at_least_one),
+        "voiceworks_admin_password": env.str("VOICEWORKS_ADMIN_PASSWORD", None),
+        "voiceworks_api_key": env.str("VOICEWORKS_API_KEY", None),
+        "configured_secret_key": env.str("SECRET_KEY", None),
+        "access_token_seconds": env.int("ACCESS_TOKEN_SECONDS", 3600, validate=at_least_one),
+        "refresh_token_seconds": env.int("REFRESH_TOKEN_SECONDS", 30 * 86400, validate=at_least_one),
+        "speech_cache_max_bytes": env.int("SPEECH_CACHE_MAX_BYTES", 2 * 1024**3, validate=at_least_one),
+        "speech_cache_ttl_days": env.int("SPEECH_CACHE_TTL_DAYS", 30, validate=at_least_one),
+        # A live request that could not be answered within a minute is better refused at once.
+        "live_waiting_max": env.int("LIVE_WAITING_MAX", 256, validate=at_least_one),
+        "live_waiting_share": env.int("LIVE_WAITING_SHARE", 128, validate=at_least_one),
+        "live_wait_seconds": env.int("LIVE_WAIT_SECONDS", 120, validate=at_least_one),
+        "max_upload_mb": env.int("MAX_UPLOAD_MB", 100, validate=at_least_one),
+        "log_level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
+    }
+    stream_redis_url = env.str("STREAM_REDIS_URL", "") or ""
+    try:
+        env.seal()
+    except EnvError as fault:
+        raise SettingsError(_lines(fault)) from None
+    faults = [f"PORTS: {port} is outside 1 to 65535" for port in ports if not 1 <= port <= 65535]
+    if database_url and not database_url.startswith(("postgresql://", "postgresql+psycopg://")):
+        faults.append("DATABASE_URL: expected postgresql://…")
+    faults += [
+        f"{name}: expected redis://, rediss:// or unix://…"
+        for name, url in (("REDIS_URL", redis_url), ("STREAM_REDIS_URL", stream_redis_url))
+        if url and not url.startswith(("redis://", "rediss://", "unix://"))
+    ]
+    if faults:
+        raise SettingsError("\n".join(faults))
+    return Settings(
+        var_dir=var_dir,
+        database_url=_with_driver(database_url) or embedded.postgres_url(var_dir),
+        redis_url=redis_url or embedded.valkey_url(var_dir, "queue"),
+        stream_redis_url=stream_redis_url or redis_url or embedded.valkey_url(var_dir, "stream"),
+        embedded_postgres=not database_url,
+        embedded_redis=not redis_url,
+        ports=tuple(ports),
+        open_surfaces=frozenset(open_surfaces),
+        **values,
+    )
+
+
+def _with_driver(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://", 1) if url.startswith("postgresql://") else url
+
+
+def _lines(fault: EnvError) -> str:
+    messages = getattr(fault, "error_messages", None)
+    if not isinstance(messages, dict):
+        return str(fault)
+    return "\n".join(f"{name}: {' '.join(map(str, texts))}" for name, texts in messages.items())

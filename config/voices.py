@@ -1,0 +1,75 @@
+"""The voice catalogue of ``voices.toml``: public voices, providers, engines and the pools that serve them."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Something that speaks. ``pool`` is the set of engines one worker process keeps loaded together."""
+
+    name: str
+    pool: str
+    languages: tuple[str, ...]
+    sample_rate_hz: int
+    licence: str
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A public voice: who speaks (``engine_voice``) in which engine."""
+
+    id: str
+    engine: str
+    engine_voice: str
+    language: str
+    description: str
+    revision: str = "1"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What can be asked for. A provider maps to its engine, or to None when it has none of its own."""
+
+    default_voice: str
+    voices: dict[str, Voice]
+    providers: dict[str, str | None]
+    engines: dict[str, Engine]
+
+    @property
+    def pools(self) -> dict[str, list[str]]:
+        """The engines of each pool, in the catalogue's order."""
+        pools: dict[str, list[str]] = {}
+        for engine in self.engines.values():
+            pools.setdefault(engine.pool, []).append(engine.name)
+        return pools
+
+
+@cache
+def catalogue(path: Path = Path(__file__).with_name("voices.toml")) -> Catalogue:
+    """The catalogue, read once."""
+    data = tomllib.loads(path.read_text())
+    pool_of = {engine: pool for pool, table in data["pools"].items() for engine in table["engines"]}
+    engines = {
+        name: Engine(name, pool_of[name], tuple(table["languages"]), table["sample_rate_hz"], table["licence"])
+        for name, table in data["engines"].items()
+    }
+    voices = {name: Voice(id=name, **table) for name, table in data["voices"].items()}
+    providers = {name: table.get("engine") for name, table in data["providers"].items()}
+    return Catalogue(data["default_voice"], voices, providers, engines)
+
+
+def live_lane(pool: str) -> str:
+    """The queue of work somebody waits for."""
+    return f"tts.live.{pool}"
+
+
+def background_lane(pool: str) -> str:
+    """The queue of work nobody waits for."""
+    return f"tts.background.{pool}"

@@ -1,0 +1,190 @@
+"""Accounts and API keys: who may do what."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerifyMismatchError
+from sqlalchemy import ForeignKey, func, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.base import Base, new_id, utc_now
+from models.errors import Conflict, Invalid, NotFound
+
+ROLES = ("admin", "operator", "agent", "client")
+_PREFIX = "vw_"
+
+# argon2 is for what people choose; a key of 256 random bits needs no stretching.
+_passwords = PasswordHasher()
+
+
+@cache
+def _nobody() -> str:
+    """Checked when there is no such user, so that the time of an answer does not tell who exists."""
+    return _passwords.hash("nobody")
+
+
+class Account(Base):
+    """Somebody who can sign in."""
+
+    __tablename__ = "accounts"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    username: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str]
+    role: Mapped[str]
+    email: Mapped[str | None]
+    disabled: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ApiKey(Base):
+    """A credential of a program; only the SHA-256 of the secret is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    role: Mapped[str]
+    digest: Mapped[str] = mapped_column(unique=True)
+    agent_id: Mapped[int | None]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: the account behind the credential, and the role that counts."""
+
+    account_id: str | None
+    username: str
+    role: str
+
+
+def create(session: Session, *, username: str, password: str, role: str, email: str | None = None) -> Account:
+    """The new account.
+
+    Raises:
+        Invalid: the role is unknown or the password too short.
+        Conflict: the name is taken.
+    """
+    if role not in ROLES:
+        raise Invalid(f"Role {role!r} is not one of {', '.join(ROLES)}.")
+    if len(password) < 8:
+        raise Invalid(f"The password has {len(password)} characters; at least 8 are needed.")
+    if session.scalar(select(Account.id).where(Account.username == username)):
+        raise Conflict(f"There is a user {username!r} already.")
+    account = Account(
+        id=new_id(), username=username, password_hash=_passwords.hash(password), role=role, email=email, disabled=False
+    )
+    session.add(account)
+    session.flush()
+    return account
+
+
+def find(session: Session, username: str) -> Account | None:
+    """The account with this name."""
+    return session.scalar(select(Account).where(Account.username == username))
+
+
+def password_fits(account: Account | None, password: str) -> bool:
+    """Whether the password is right; takes as long without an account. About 50 ms of CPU: keep off the event loop."""
+    try:
+        fits = _passwords.verify(_nobody() if account is None else account.password_hash, password)
+    except (VerifyMismatchError, InvalidHashError):
+        return False
+    return fits and account is not None and not account.disabled
+
+
+def caller_of_account(session: Session, account_id: str) -> Caller | None:
+    """Who an account is now; None when it is gone or disabled."""
+    account = session.get(Account, account_id)
+    if account is None or account.disabled:
+        return None
+    return Caller(account.id, account.username, account.role)
+
+
+def create_key(
+    session: Session, account: Account, *, name: str, role: str | None = None, expires_at: datetime | None = None
+) -> tuple[ApiKey, str]:
+    """The stored key and its secret, which is shown this once.
+
+    Raises:
+        Invalid: the role is unknown.
+    """
+    secret = _PREFIX + secrets.token_urlsafe(32)
+    return store_key(session, account, name=name, role=role or account.role, secret=secret, expires_at=expires_at), secret
+
+
+def store_key(
+    session: Session, account: Account, *, name: str, role: str, secret: str, expires_at: datetime | None = None
+) -> ApiKey:
+    """The stored key for a secret that exists already (one from the environment)."""
+    if role not in ROLES:
+        raise Invalid(f"Role {role!r} is not one of {', '.join(ROLES)}.")
+    key = ApiKey(
+        id=new_id(), account_id=account.id, name=name, role=role, digest=_digest(secret), expires_at=expires_at
+    )
+    session.add(key)
+    session.flush()
+    return key
+
+
+def revoke_key(session: Session, key_id: str) -> None:
+    """The key opens nothing any more.
+
+    Raises:
+        NotFound: there is no such key.
+    """
+    key = session.get(ApiKey, key_id)
+    if key is None:
+        raise NotFound(f"There is no API key {key_id!r}.")
+    session.delete(key)
+
+
+def caller_of_key(session: Session, secret: str) -> Caller | None:
+    """Who holds this API key; None when it is unknown, expired, or its account is disabled."""
+    if not secret:
+        return None
+    row = session.execute(
+        select(ApiKey, Account).join(Account, Account.id == ApiKey.account_id).where(ApiKey.digest == _digest(secret))
+    ).one_or_none()
+    if row is None:
+        return None
+    key, account = row
+    if account.disabled or (key.expires_at is not None and key.expires_at <= utc_now()):
+        return None
+    return Caller(account.id, account.username, key.role)
+
+
+def key_used(session: Session, secret: str) -> None:
+    """Notes when a key was last used."""
+    session.execute(update(ApiKey).where(ApiKey.digest == _digest(secret)).values(last_used_at=func.now()))
+
+
+def ensure_admin(session: Session, *, password: str | None, api_key: str | None) -> str | None:
+    """Makes the first admin; the password when one was made up, to be shown this once.
+
+    ``api_key`` becomes a working admin key in any case, so that a changed environment is obeyed.
+    """
+    # Two releases at once (two machines) must not make two.
+    session.execute(select(func.pg_advisory_xact_lock(0x566F6963)))
+    shown = None
+    admin = session.scalar(select(Account).where(Account.role == "admin").order_by(Account.created_at).limit(1))
+    if admin is None:
+        shown = None if password else secrets.token_urlsafe(12)
+        admin = create(session, username="admin", password=password or shown or "", role="admin")
+    if api_key and session.scalar(select(ApiKey.id).where(ApiKey.digest == _digest(api_key))) is None:
+        store_key(session, admin, name="VOICEWORKS_API_KEY", role="admin", secret=api_key)
+    return shown
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,54 @@
+"""Figures that add up over all processes: counted in memory, written once a second."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import redis
+
+from models import redis_keys, speech_clips
+from models.db import Database
+
+
+class Counters:
+    """How often speech was found or made, and which clips were used; ``flush`` writes both."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._used: set[str] = set()
+
+    def speech(self, outcome: str, clip_key: str) -> None:
+        """One answer with this outcome: ``hit``, ``miss`` or ``joined``."""
+        with self._lock:
+            self._counts[outcome] += 1
+            self._used.add(clip_key)
+
+    def flush(self, client: redis.Redis, database: Database) -> None:
+        """Writes what was counted since the last time; on failure it is kept for the next."""
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+            used, self._used = self._used, set()
+        try:
+            if counts:
+                with client.pipeline(transaction=False) as pipe:
+                    for name, value in counts.items():
+                        pipe.hincrby(redis_keys.SPEECH_COUNTERS, name, value)
+                    pipe.execute()
+                counts = Counter()
+            if used:
+                with database.transaction(durable=False) as session:
+                    speech_clips.touch(session, used)
+                used = set()
+        finally:
+            with self._lock:
+                self._counts.update(counts)
+                self._used |= used
+
+
+def hit_rate(client: redis.Redis) -> float:
+    """The share of speech answers that needed no synthesis of their own, 0..1."""
+    counts = {name.decode(): int(value) for name, value in client.hgetall(redis_keys.SPEECH_COUNTERS).items()}
+    answers = sum(counts.values())
+    return round(1 - counts.get("miss", 0) / answers, 4) if answers else 0.0

@@ -1,0 +1,222 @@
+"""Courses: a curriculum has topics, a topic has segments, a segment is what is spoken in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, func, insert, select, text
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from models.base import Base, new_id
+from models.errors import Conflict, NotFound
+
+
+class Curriculum(Base):
+    """A course. ``extra`` keeps what the client sent beside the fields we know."""
+
+    __tablename__ = "curricula"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str | None]
+    title: Mapped[str]
+    description: Mapped[str] = mapped_column(server_default=text("''"))
+    extra: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("ix_curricula_created_at_id", "created_at", "id"),)
+
+
+class Topic(Base):
+    """A part of a course."""
+
+    __tablename__ = "topics"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    curriculum_id: Mapped[str] = mapped_column(ForeignKey("curricula.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    title: Mapped[str]
+    description: Mapped[str] = mapped_column(server_default=text("''"))
+    extra: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+
+    __table_args__ = (Index("uq_topics_curriculum_id_position", "curriculum_id", "position", unique=True),)
+
+
+class Segment(Base):
+    """What is spoken in one go."""
+
+    __tablename__ = "segments"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    topic_id: Mapped[str] = mapped_column(ForeignKey("topics.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    text: Mapped[str]
+    extra: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+
+    __table_args__ = (Index("uq_segments_topic_id_position", "topic_id", "position", unique=True),)
+
+
+@dataclass(frozen=True)
+class NewSegment:
+    """A segment to be stored; without an id one is made."""
+
+    text: str
+    id: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NewTopic:
+    """A topic to be stored; without an id one is made."""
+
+    title: str
+    segments: Sequence[NewSegment]
+    description: str = ""
+    id: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A course in a list, with how large it is."""
+
+    curriculum: Curriculum
+    topic_count: int
+    segment_count: int
+
+
+def create(
+    session: Session,
+    *,
+    title: str,
+    description: str,
+    topics: Sequence[NewTopic],
+    extra: dict[str, Any],
+    account_id: str | None,
+) -> Curriculum:
+    """The stored course.
+
+    Raises:
+        Conflict: a topic's or segment's id is taken.
+    """
+    curriculum = Curriculum(
+        id=new_id(), account_id=account_id, title=title, description=description, extra=extra
+    )
+    session.add(curriculum)
+    session.flush()
+    topic_rows, segment_rows = _rows(curriculum.id, topics)
+    _refuse_taken_ids(session, Topic, [row["id"] for row in topic_rows])
+    _refuse_taken_ids(session, Segment, [row["id"] for row in segment_rows])
+    if topic_rows:
+        session.execute(insert(Topic), topic_rows)
+    if segment_rows:
+        session.execute(insert(Segment), segment_rows)
+    return curriculum
+
+
+def get(session: Session, curriculum_id: str) -> Curriculum:
+    """The course.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    curriculum = session.get(Curriculum, curriculum_id)
+    if curriculum is None:
+        raise NotFound(f"There is no curriculum {curriculum_id!r}.")
+    return curriculum
+
+
+def outline(session: Session, curriculum_id: str) -> list[tuple[Topic, list[Segment]]]:
+    """The topics of a course in order, each with its segments in order; two queries."""
+    topics = list(
+        session.scalars(select(Topic).where(Topic.curriculum_id == curriculum_id).order_by(Topic.position))
+    )
+    by_topic: dict[str, list[Segment]] = {topic.id: [] for topic in topics}
+    for segment in session.scalars(
+        select(Segment).where(Segment.topic_id.in_(by_topic)).order_by(Segment.topic_id, Segment.position)
+    ):
+        by_topic[segment.topic_id].append(segment)
+    return [(topic, by_topic[topic.id]) for topic in topics]
+
+
+def segments(session: Session, curriculum_id: str, topic_id: str | None = None) -> list[Segment]:
+    """The segments of a course, or of one of its topics, in reading order.
+
+    Raises:
+        NotFound: no such course, or no such topic in it.
+    """
+    get(session, curriculum_id)
+    query = (
+        select(Segment)
+        .join(Topic, Topic.id == Segment.topic_id)
+        .where(Topic.curriculum_id == curriculum_id)
+        .order_by(Topic.position, Segment.position)
+    )
+    if topic_id is not None:
+        topic = session.get(Topic, topic_id)
+        if topic is None or topic.curriculum_id != curriculum_id:
+            raise NotFound(f"Curriculum {curriculum_id} has no topic {topic_id!r}.")
+        query = query.where(Topic.id == topic_id)
+    return list(session.scalars(query))
+
+
+def page(session: Session, *, limit: int, offset: int) -> tuple[list[Listed], int]:
+    """At most ``limit`` courses, newest first, and how many there are."""
+    total = session.scalar(select(func.count()).select_from(Curriculum)) or 0
+    chosen = list(
+        session.scalars(
+            select(Curriculum).order_by(Curriculum.created_at.desc(), Curriculum.id.desc()).limit(limit).offset(offset)
+        )
+    )
+    counted = (
+        select(Topic.curriculum_id, func.count(Topic.id.distinct()), func.count(Segment.id))
+        .outerjoin(Segment, Segment.topic_id == Topic.id)
+        .where(Topic.curriculum_id.in_([curriculum.id for curriculum in chosen]))
+        .group_by(Topic.curriculum_id)
+    )
+    counts = {curriculum_id: (topics, parts) for curriculum_id, topics, parts in session.execute(counted)}
+    return [Listed(curriculum, *counts.get(curriculum.id, (0, 0))) for curriculum in chosen], total
+
+
+def by_title(session: Session, title: str) -> Curriculum | None:
+    """The newest course with this title."""
+    query = select(Curriculum).where(Curriculum.title == title).order_by(Curriculum.created_at.desc()).limit(1)
+    return session.scalar(query)
+
+
+def _rows(curriculum_id: str, topics: Sequence[NewTopic]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    topic_rows: list[dict[str, Any]] = []
+    segment_rows: list[dict[str, Any]] = []
+    for position, topic in enumerate(topics):
+        topic_id = topic.id or new_id()
+        topic_rows.append(
+            {
+                "id": topic_id,
+                "curriculum_id": curriculum_id,
+                "position": position,
+                "title": topic.title,
+                "description": topic.description,
+                "extra": topic.extra,
+            }
+        )
+        segment_rows += [
+            {
+                "id": segment.id or new_id(),
+                "topic_id": topic_id,
+                "position": place,
+                "text": segment.text,
+                "extra": segment.extra,
+            }
+            for place, segment in enumerate(topic.segments)
+        ]
+    return topic_rows, segment_rows
+
+
+def _refuse_taken_ids(session: Session, table: type[Topic] | type[Segment], ids: list[str]) -> None:
+    doubled = sorted({found for found in ids if ids.count(found) > 1}) if len(set(ids)) < len(ids) else []
+    taken = doubled or list(session.scalars(select(table.id).where(table.id.in_(ids)).limit(5)))
+    if taken:
+        raise Conflict(f"{table.__name__} id {taken[0]!r} is already in use.", ids=taken)

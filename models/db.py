@@ -1,0 +1,110 @@
+"""The connection to Postgres: one transaction per request or slice, and what is sent after it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.engine import Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
+
+from models.events import Deliver
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+# Postgres is back about two seconds after a kill; a restart of its machine takes longer than a slice should wait.
+PERSIST_SECONDS = 20.0
+
+
+class Database:
+    """Hands out transactions.
+
+    ``transaction()`` is durable: when it returns, the rows survive a power cut. ``transaction(durable=False)`` leaves
+    the flush to Postgres' background writer (claims, heartbeats, progress: losing the last half second of them costs
+    a repetition, never a result).
+    """
+
+    def __init__(self, url: str, deliver: Deliver, *, pool_size: int = 10) -> None:
+        self._deliver = deliver
+        # A connection is held for milliseconds, so a small pool serves hundreds of waiting requests; the overflow
+        # is for bursts. pre_ping turns a killed back end into a reconnect instead of an error.
+        self._durable = self._engine(url, pool_size, "")
+        self._relaxed = self._engine(url, max(2, pool_size // 2), "-c synchronous_commit=off")
+        self._sessions = sessionmaker(self._durable, expire_on_commit=False)
+        self._relaxed_sessions = sessionmaker(self._relaxed, expire_on_commit=False)
+
+    @staticmethod
+    def _engine(url: str, pool_size: int, options: str) -> Engine:
+        # Twice the timeouts of an idle machine's worst second; every statement of ours is far below.
+        options = f"{options} -c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000 -c TimeZone=UTC"
+        return create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=pool_size * 2,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            pool_recycle=1800,
+            connect_args={"connect_timeout": 5, "options": options.strip()},
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """The durable engine, for migrations and checks."""
+        return self._durable
+
+    @contextmanager
+    def transaction(self, *, durable: bool = True) -> Iterator[Session]:
+        """A session that is committed at the end of the block and rolled back on any error in it."""
+        session = self._sessions() if durable else self._relaxed_sessions()
+        with session:
+            yield session
+            session.commit()
+            signals = session.info.pop("signals", [])
+        # The connection is back in the pool before anything is sent.
+        if signals:
+            self._deliver(signals)
+
+    def persist(self, write: Callable[[Session], Result], *, durable: bool = True) -> Result:
+        """Runs ``write`` in a transaction, again while Postgres is away; ``write`` must be fenced by a token.
+
+        Raises:
+            DBAPIError: when Postgres stayed away for ``PERSIST_SECONDS``.
+        """
+        give_up = time.monotonic() + PERSIST_SECONDS
+        pause = 0.05
+        while True:
+            try:
+                with self.transaction(durable=durable) as session:
+                    return write(session)
+            except DBAPIError as fault:
+                if not is_disconnect(fault) or time.monotonic() > give_up:
+                    raise
+                log.warning("Postgres is away; trying again: %s", fault.orig)
+            time.sleep(pause)
+            pause = min(pause * 2, 1.0)
+
+    def dispose(self) -> None:
+        """Closes the pools; needed before a fork and at exit."""
+        self._durable.dispose()
+        self._relaxed.dispose()
+
+
+def is_disconnect(fault: DBAPIError) -> bool:
+    """Whether Postgres was away (as opposed to refusing the statement)."""
+    return fault.connection_invalidated or type(fault.orig).__name__ in {
+        "OperationalError",
+        "AdminShutdown",
+        "CrashShutdown",
+        "CannotConnectNow",
+    }
+
+
+@event.listens_for(Session, "after_rollback")
+def _forget_signals(session: Session) -> None:
+    session.info.pop("signals", None)

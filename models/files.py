@@ -1,0 +1,87 @@
+"""Stored files: immutable, named by the SHA-256 of what they hold, in one folder that may be a shared mount.
+
+A file is written before the row that points to it and removed after; one without a row is left for a grace period,
+because the row may be about to be written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+# Far longer than the time between writing a file and committing its row.
+GRACE_SECONDS = 3600.0
+
+
+class FileStore:
+    """Six functions: put, path, size, exists, remove, strays. Object storage could stand behind the same."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._unfinished = root / "unfinished"
+        self._unfinished.mkdir(parents=True, exist_ok=True)
+
+    def put(self, content: bytes) -> str:
+        """The name (SHA-256 in hexadecimal) under which ``content`` is now kept, durably.
+
+        Raises:
+            OSError: the disk is full or broken; nothing is left behind.
+        """
+        name = hashlib.sha256(content).hexdigest()
+        target = self.path(name)
+        if target.exists():
+            # Fresh again: a sweep must not take what a row is about to point to.
+            os.utime(target)
+            return name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = self._unfinished / f"{name}.{os.getpid()}.{time.monotonic_ns()}"
+        try:
+            with draft.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(target)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
+        # The name itself is durable only once its folder is.
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return name
+
+    def path(self, name: str) -> Path:
+        """Where a file lies, there or not.
+
+        Raises:
+            ValueError: ``name`` is not one of ours.
+        """
+        if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
+            raise ValueError(f"{name!r} is not the name of a stored file")
+        return self._root / name[:2] / name
+
+    def size(self, name: str) -> int:
+        """The size of a stored file in bytes."""
+        return self.path(name).stat().st_size
+
+    def exists(self, name: str) -> bool:
+        """Whether the file is there."""
+        return self.path(name).exists()
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Removes files whose rows are gone; those that are not there are no error."""
+        for name in names:
+            self.path(name).unlink(missing_ok=True)
+
+    def strays(self, known: set[str], *, older_than_seconds: float = GRACE_SECONDS) -> Iterator[Path]:
+        """Files that no row points to, and drafts that nobody finished, beyond their grace period."""
+        oldest = time.time() - older_than_seconds
+        for path in self._root.glob("??/*"):
+            if path.name not in known and path.stat().st_mtime < oldest:
+                yield path
+        yield from (path for path in self._unfinished.iterdir() if path.stat().st_mtime < oldest)

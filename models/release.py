@@ -1,0 +1,33 @@
+"""``python -m models.release``: migrations and the first admin, before anything else starts."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from config import settings
+from models import accounts, migrations
+from models.db import Database
+
+
+def main() -> int:
+    """Exit status 0 once the database is ready for this version."""
+    logging.basicConfig(level=logging.WARNING)
+    try:
+        configured = settings.load()
+    except settings.SettingsError as fault:
+        print(fault, file=sys.stderr)
+        return 2
+    database = Database(configured.database_url, deliver=lambda signals: None, pool_size=1)
+    migrations.upgrade(database.engine)
+    with database.transaction() as session:
+        password = accounts.ensure_admin(
+            session, password=configured.voiceworks_admin_password, api_key=configured.voiceworks_api_key
+        )
+    if password:
+        print(f"First start: sign in as admin with password {password} (it is not shown again).")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,301 @@
+"""Speech that was made: clips (what an engine said, once) and renditions (the files that are sent).
+
+A clip's key is the SHA-256 of what decides how it sounds; no user is in it. **Single flight is the claim of the
+clip**: whoever comes to make it first (a live request, a prefetch, a deployment) holds it; the others wait for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from config.versions import CLIP_FORMAT, TEXT_RULES
+from models.base import Base
+from models.errors import LeaseLost
+
+ABSENT, MAKING, READY = "absent", "making", "ready"
+
+
+class SpeechClip(Base):
+    """What an engine said. While ``making``, ``token`` names the one who makes it."""
+
+    __tablename__ = "speech_clips"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    spec: Mapped[dict[str, Any]]
+    token: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    lease_node: Mapped[str | None]
+    duration_seconds: Mapped[float | None] = mapped_column(Double)
+    sample_rate_hz: Mapped[int | None]
+    pins: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_used_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        Index("ix_speech_clips_making", "lease_until", postgresql_where=text("state = 'making'")),
+        Index("ix_speech_clips_last_used_at", "last_used_at"),
+    )
+
+
+class SpeechRendition(Base):
+    """A clip as a file of one format, at one rate and loudness; 0 stands for the engine's own."""
+
+    __tablename__ = "speech_renditions"
+
+    clip_key: Mapped[str] = mapped_column(ForeignKey("speech_clips.key", ondelete="CASCADE"), primary_key=True)
+    format: Mapped[str] = mapped_column(primary_key=True)
+    sample_rate_hz: Mapped[int] = mapped_column(primary_key=True, default=0)
+    loudness_lufs: Mapped[float] = mapped_column(Double, primary_key=True, default=0.0)
+    file: Mapped[str] = mapped_column(index=True)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """What decides how a clip sounds."""
+
+    text: str
+    engine: str
+    voice: str
+    voice_revision: str
+    speed: float = 1.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The clip's name: equal for all requests that would sound the same."""
+        canonical = {
+            **asdict(self),
+            # Line ends stay: a paragraph is heard.
+            "text": re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFC", self.text)).strip(),
+            "speed": f"{self.speed:.2f}",
+            "text_rules": TEXT_RULES,
+        }
+        return hashlib.sha256(json.dumps(canonical, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class MadeFile:
+    """A rendition as it was stored."""
+
+    format: str
+    file: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """A rendition that is ready to be sent."""
+
+    clip_key: str
+    format: str
+    file: str
+    size_bytes: int
+    duration_seconds: float
+    sample_rate_hz: int
+
+
+def find(session: Session, key: str, format_name: str) -> Found | None:
+    """The rendition of a ready clip, in one query; None when it has to be made."""
+    query = (
+        select(
+            SpeechRendition.file,
+            SpeechRendition.size_bytes,
+            SpeechClip.duration_seconds,
+            SpeechClip.sample_rate_hz,
+        )
+        .join(SpeechClip, SpeechClip.key == SpeechRendition.clip_key)
+        .where(
+            SpeechRendition.clip_key == key,
+            SpeechRendition.format == format_name,
+            SpeechRendition.sample_rate_hz == 0,
+            SpeechRendition.loudness_lufs == 0.0,
+            SpeechClip.state == READY,
+        )
+    )
+    row = session.execute(query).one_or_none()
+    return None if row is None else Found(key, format_name, *row)
+
+
+def ready_keys(session: Session, keys: Sequence[str]) -> dict[str, float]:
+    """Which of these clips are ready, with the seconds each lasts."""
+    query = select(SpeechClip.key, SpeechClip.duration_seconds).where(
+        SpeechClip.key.in_(keys), SpeechClip.state == READY
+    )
+    return {key: seconds or 0.0 for key, seconds in session.execute(query)}
+
+
+def claim(session: Session, spec: ClipSpec, *, node: str, lease_seconds: float) -> str | None:
+    """The token under which the caller makes the clip; None when it is ready or another makes it."""
+    token = uuid4().hex
+    held = {"state": MAKING, "token": token, "lease_node": node, "lease_until": _in_seconds(lease_seconds)}
+    statement = (
+        insert(SpeechClip)
+        .values(key=spec.key, spec=asdict(spec), **held)
+        .on_conflict_do_update(index_elements=[SpeechClip.key], set_=held, where=SpeechClip.state == ABSENT)
+        .returning(SpeechClip.token)
+    )
+    return session.scalar(statement)
+
+
+def being_made(session: Session, key: str) -> bool:
+    """Whether somebody is making the clip; holds its row, so that its maker finishes after the caller's commit."""
+    state = session.scalar(select(SpeechClip.state).where(SpeechClip.key == key).with_for_update(read=True))
+    return state == MAKING
+
+
+def renew(session: Session, tokens: Iterable[str], *, lease_seconds: float) -> set[str]:
+    """The tokens that still hold a clip, their leases renewed."""
+    statement = (
+        update(SpeechClip)
+        .where(SpeechClip.token.in_(list(tokens)), SpeechClip.state == MAKING)
+        .values(lease_until=_in_seconds(lease_seconds))
+        .returning(SpeechClip.token)
+    )
+    return {token for token in session.scalars(statement) if token}
+
+
+def made(
+    session: Session,
+    key: str,
+    token: str,
+    *,
+    duration_seconds: float,
+    sample_rate_hz: int,
+    files: Iterable[MadeFile],
+) -> None:
+    """The clip is ready, its files stored.
+
+    Raises:
+        LeaseLost: somebody else makes it by now; nothing was written.
+    """
+    changed = session.scalar(
+        update(SpeechClip)
+        .where(SpeechClip.key == key, SpeechClip.token == token, SpeechClip.state == MAKING)
+        .values(
+            state=READY,
+            token=None,
+            lease_until=None,
+            lease_node=None,
+            duration_seconds=duration_seconds,
+            sample_rate_hz=sample_rate_hz,
+            last_used_at=func.now(),
+        )
+        .returning(SpeechClip.key)
+    )
+    if changed is None:
+        raise LeaseLost(f"Clip {key} is not made under {token} any more.")
+    for file in files:
+        add_rendition(session, key, file)
+
+
+def add_rendition(session: Session, key: str, made_file: MadeFile) -> None:
+    """Stores one more form of a clip; the same one again changes nothing."""
+    values = {
+        "clip_key": key,
+        "format": made_file.format,
+        "sample_rate_hz": 0,
+        "loudness_lufs": 0.0,
+        "file": made_file.file,
+        "size_bytes": made_file.size_bytes,
+    }
+    session.execute(insert(SpeechRendition).values(**values).on_conflict_do_nothing())
+
+
+def abandon(session: Session, key: str, token: str) -> None:
+    """The caller does not make the clip after all; the next one may."""
+    session.execute(
+        update(SpeechClip).where(SpeechClip.key == key, SpeechClip.token == token).values(state=ABSENT, token=None)
+    )
+
+
+def return_lapsed(session: Session, *, node: str | None = None) -> list[str]:
+    """The keys of clips taken back from makers that are gone (or that the dead process ``node`` held)."""
+    lapsed = SpeechClip.lease_node == node if node is not None else SpeechClip.lease_until < func.now()
+    statement = (
+        update(SpeechClip)
+        .where(SpeechClip.state == MAKING, lapsed)
+        .values(state=ABSENT, token=None, lease_node=None, lease_until=None)
+        .returning(SpeechClip.key)
+    )
+    return list(session.scalars(statement))
+
+
+def touch(session: Session, keys: Iterable[str]) -> None:
+    """These clips were used just now; the least recently used go first."""
+    session.execute(update(SpeechClip).where(SpeechClip.key.in_(list(keys))).values(last_used_at=func.now()))
+
+
+def size(session: Session) -> tuple[int, int]:
+    """How many clips are ready and how many bytes their files hold."""
+    entries = session.scalar(select(func.count()).where(SpeechClip.state == READY)) or 0
+    # Two renditions may be one file.
+    files = select(SpeechRendition.file, func.max(SpeechRendition.size_bytes).label("size")).group_by(
+        SpeechRendition.file
+    )
+    total = session.scalar(select(func.coalesce(func.sum(files.subquery().c.size), 0)))
+    return entries, int(total or 0)
+
+
+def forget_file(session: Session, key: str) -> None:
+    """The clip's file is gone from the store (somebody removed it); it has to be made again."""
+    session.execute(delete(SpeechClip).where(SpeechClip.key == key, SpeechClip.state == READY))
+
+
+def evict(session: Session, *, max_bytes: int, ttl_days: int) -> int:
+    """How many bytes of rows went: expired clips, then, above ``max_bytes``, the least recently used down to 80 % of it.
+
+    Pinned clips stay; derived formats go before the clips they were made from. The files go with the next sweep.
+    """
+    old = SpeechClip.last_used_at < func.now() - timedelta(days=ttl_days)
+    before = size(session)[1]
+    session.execute(delete(SpeechClip).where(SpeechClip.state == READY, SpeechClip.pins == 0, old))
+    if size(session)[1] > max_bytes:
+        goal = int(max_bytes * 0.8)
+        derived = SpeechRendition.format != CLIP_FORMAT.name
+        _evict(session, size(session)[1] - goal, SpeechRendition, derived)
+        _evict(session, size(session)[1] - goal, SpeechClip, SpeechRendition.format == CLIP_FORMAT.name)
+    return before - size(session)[1]
+
+
+def _evict(session: Session, wanted_bytes: int, table: Any, which: Any) -> None:
+    """Removes rows of ``table`` whose renditions match ``which``, least recently used first, worth ``wanted_bytes``."""
+    oldest = (
+        select(SpeechRendition.clip_key, SpeechRendition.size_bytes)
+        .join(SpeechClip, SpeechClip.key == SpeechRendition.clip_key)
+        .where(SpeechClip.state == READY, SpeechClip.pins == 0, which)
+        .order_by(SpeechClip.last_used_at)
+    )
+    doomed, freed = [], 0
+    for key, size_bytes in session.execute(oldest):
+        if freed >= wanted_bytes:
+            break
+        doomed.append(key)
+        freed += size_bytes
+    if table is SpeechClip:
+        session.execute(delete(SpeechClip).where(SpeechClip.key.in_(doomed)))
+    else:
+        session.execute(delete(SpeechRendition).where(SpeechRendition.clip_key.in_(doomed), which))
+
+
+def files_in_use(session: Session) -> set[str]:
+    """Every stored file that a row points to."""
+    return set(session.scalars(select(SpeechRendition.file)))
+
+
+def _in_seconds(seconds: float) -> Any:
+    return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)

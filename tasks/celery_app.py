@@ -1,0 +1,91 @@
+"""The Celery app: a doorbell system. A message carries a job's id; correctness rests on none of these settings."""
+
+from __future__ import annotations
+
+from celery import Celery
+from kombu import Queue
+
+from config import logs, settings, voices
+from tasks.kinds import KINDS
+
+_settings = settings.load()
+
+LANES = [
+    *(lane(pool) for pool in voices.catalogue().pools for lane in (voices.live_lane, voices.background_lane)),
+    "io",
+    "upkeep",
+]
+
+
+def broker_url(redis_url: str) -> str:
+    """kombu's spelling of a Redis URL (its scheme for a unix socket is its own)."""
+    if not redis_url.startswith("unix://"):
+        return redis_url
+    path, _, query = redis_url.removeprefix("unix://").partition("?")
+    return f"redis+socket://{path}?virtual_host={query.removeprefix('db=') or '0'}"
+
+
+app = Celery("voiceworks")
+app.conf.update(
+    broker_url=broker_url(_settings.redis_url),
+    task_queues=[Queue(lane) for lane in LANES],
+    task_default_queue="io",
+    task_create_missing_queues=False,
+    task_ignore_result=True,
+    task_serializer="json",
+    accept_content=["json"],
+    # A message is gone only after its slice; a slice that dies with its worker is rung again anyway.
+    task_acks_late=True,
+    worker_prefetch_multiplier=1,
+    worker_disable_prefetch=True,
+    # Flower's view of tasks; about a millisecond a slice.
+    worker_send_task_events=True,
+    worker_hijack_root_logger=False,
+    # Nothing that the broker does is retried for long inside a request: the reclaimer rings again.
+    task_publish_retry=False,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    # Longer than any slice or training step: a message that comes back early is harmless, but useless.
+    broker_transport_options={
+        "visibility_timeout": 6 * 3600,
+        "queue_order_strategy": "priority",
+        "socket_connect_timeout": 1,
+        "socket_timeout": 10,
+        "socket_keepalive": True,
+    },
+    beat_schedule={
+        # expires: after a pause nobody wants the missed ones.
+        "reclaim": {"task": "upkeep.reclaim", "schedule": 5.0, "options": {"queue": "upkeep", "expires": 5}},
+        "trim": {"task": "upkeep.trim_cache", "schedule": 60.0, "options": {"queue": "upkeep", "expires": 60}},
+    },
+)
+
+
+def _add(name: str) -> None:
+    # Bodies are imported in the worker, on the first message of their kind.
+    @app.task(name=name)
+    def perform(job_id: str) -> None:
+        from tasks import run
+
+        run.run_slice(name, job_id)
+
+
+for _name in KINDS:
+    _add(_name)
+
+
+@app.task(name="upkeep.reclaim")
+def _reclaim() -> None:
+    from tasks import upkeep
+
+    upkeep.reclaim()
+
+
+@app.task(name="upkeep.trim_cache")
+def _trim_cache() -> None:
+    from tasks import upkeep
+
+    upkeep.trim_cache()
+
+
+logs.configure(_settings.log_level)

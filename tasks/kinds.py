@@ -1,0 +1,45 @@
+"""The table of what can be queued. Bodies are named by string, so that the web process never imports an engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.errors import NotFound
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of job.
+
+    ``body`` is ``module:function``; a ``sliced`` kind's body does one item. ``attempts`` counts tries of one unit.
+    ``lease_seconds`` is how long a unit of a silent worker stays its own.
+    """
+
+    name: str
+    body: str
+    sliced: bool = False
+    live: bool = False
+    id_prefix: str = ""
+    lease_seconds: float = 90.0
+    attempts: int = 3
+
+
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        # Somebody waits for it: its worker's silence is noticed within ten seconds.
+        Kind("speech.speak", "tasks.speech:speak", live=True, lease_seconds=10.0),
+        Kind("speech.prefetch", "tasks.speech:prefetch_segment", sliced=True, id_prefix="prefetch_"),
+    )
+}
+
+
+def get(name: str) -> Kind:
+    """The kind with this name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if name not in KINDS:
+        raise NotFound(f"There is no kind of job {name!r}; there are {', '.join(sorted(KINDS))}.")
+    return KINDS[name]

@@ -1,0 +1,107 @@
+"""How work gets into the queue: the row first, the doorbell after its commit."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+from kombu.exceptions import OperationalError
+from sqlalchemy.orm import Session
+
+from config.logs import request_id
+from config.settings import Settings
+from models import events, workers
+from models.base import new_id
+from models.db import Database
+from models.errors import Unavailable
+from models.events import Doorbell, Event, Signal
+from models.jobs import lifecycle
+from models.jobs.tables import Job
+from tasks import kinds
+from tasks.celery_app import app
+
+log = logging.getLogger(__name__)
+
+# A worker that was killed is back in about two seconds.
+RETRY_AFTER_SECONDS = 5
+
+
+def open_redis(settings: Settings) -> redis.Redis:
+    """A client of the queue's Redis, for publishing and counting."""
+    # Enough for a burst of publishing greenlets; none is held while waiting.
+    return redis.Redis.from_url(settings.redis_url, max_connections=50, socket_timeout=5, socket_connect_timeout=1)
+
+
+def open_database(settings: Settings, client: redis.Redis, *, pool_size: int = 10) -> Database:
+    """The database whose commits ring workers and tell watchers."""
+
+    def deliver(signals: list[Signal]) -> None:
+        for signal in signals:
+            if isinstance(signal, Doorbell):
+                ring(signal)
+        events.publish(client, [signal for signal in signals if isinstance(signal, Event)])
+
+    return Database(settings.database_url, deliver, pool_size=pool_size)
+
+
+def ring(doorbell: Doorbell) -> None:
+    """Wakes workers; a doorbell that cannot be rung now is rung by the reclaimer."""
+    try:
+        for _ in range(doorbell.count):
+            app.send_task(doorbell.kind, args=[doorbell.job_id], queue=doorbell.lane)
+    except (OperationalError, redis.RedisError, OSError) as fault:
+        log.warning("Lane %s was not rung: %s", doorbell.lane, fault)
+
+
+def submit(
+    session: Session,
+    kind_name: str,
+    *,
+    lane: str,
+    params: dict[str, Any],
+    resolution: dict[str, Any] | None = None,
+    account_id: str | None = None,
+    items: Sequence[lifecycle.NewItem] = (),
+    dedupe: Sequence[object] = (),
+) -> tuple[Job, bool]:
+    """The stored job, and whether it is new; ``dedupe`` names what an unfinished one would have in common with it.
+
+    Raises:
+        Unavailable: no worker of the lane is alive.
+    """
+    kind = kinds.get(kind_name)
+    able = workers.able(session, lane)
+    if not able:
+        raise Unavailable(f"No worker of lane {lane} is running.", retry_after_seconds=RETRY_AFTER_SECONDS, lane=lane)
+    open_items = sum(item.result is None for item in items)
+    new = lifecycle.NewJob(
+        id=new_id(kind.id_prefix),
+        kind=kind.name,
+        lane=lane,
+        live=kind.live,
+        params=params,
+        resolution=resolution or {},
+        account_id=account_id,
+        request_id=request_id.get(),
+        dedupe_key=_digest(kind.name, account_id, *dedupe) if dedupe else None,
+        items=items,
+        sliced=kind.sliced,
+    )
+    return lifecycle.submit(session, new, doorbells=min(open_items, able) if kind.sliced else 1)
+
+
+def resume(session: Session, job_id: str, *, lane: str) -> Job:
+    """The job, queued again after a pause, its workers woken."""
+    return lifecycle.resume(session, job_id, able_workers=workers.able(session, lane))
+
+
+def retry(session: Session, job_id: str, *, lane: str) -> Job:
+    """The job (or its failed items), queued again, its workers woken."""
+    return lifecycle.retry(session, job_id, able_workers=workers.able(session, lane))
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()

@@ -1,0 +1,75 @@
+"""What keeps the queue true: lapsed leases come back, lost doorbells are rung again, the cache stays in bounds."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+
+from sqlalchemy.orm import Session
+
+from models import speech_clips, workers
+from models.events import Doorbell
+from models.jobs import queries, waiters
+from models.jobs import work as units
+from tasks import submit
+from tasks.kinds import KINDS
+from tasks.process import Process, current
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = {kind.name: kind.attempts for kind in KINDS.values()}
+
+
+def take_back(process: Process, *, node: str | None = None) -> int:
+    """How many units came back: those whose lease lapsed, or all of a dead ``node``."""
+
+    def write(session: Session) -> int:
+        for key in speech_clips.return_lapsed(session, node=node):
+            units.wake(session, f"clip:{key}")
+        return units.return_lapsed(session, ATTEMPTS, node=node)
+
+    returned = process.database.persist(write)
+    if returned:
+        log.warning("%d units came back from %s", returned, node or "lapsed leases")
+    return returned
+
+
+def reclaim() -> None:
+    """One round: takes back what lapsed, lets go of waiters that vanished, rings lanes for what nobody comes for."""
+    process = current()
+    take_back(process)
+    with process.database.transaction() as session:
+        waiters.expire(session)
+    with process.database.transaction(durable=False) as session:
+        waiting = queries.waiting(session)
+        able = {lane: workers.able(session, lane) for lane in {job.lane for job in waiting}}
+    by_lane: defaultdict[str, list[queries.Waiting]] = defaultdict(list)
+    for job in waiting:
+        by_lane[job.lane].append(job)
+    for lane, jobs in by_lane.items():
+        messages = int(process.redis.llen(lane))
+        for job in jobs:
+            wanted = min(job.units, max(0, able[lane] - job.at_work)) if job.sliced else 1
+            # Messages in the queue are for some of these; which ones does not matter.
+            covered = min(wanted, messages)
+            messages -= covered
+            if wanted > covered:
+                submit.ring(Doorbell(lane, job.kind, job.job_id, wanted - covered))
+
+
+def trim_cache() -> None:
+    """Keeps speech within its size and age, then removes files that no row points to."""
+    process = current()
+    settings = process.settings
+    with process.database.transaction() as session:
+        freed = speech_clips.evict(
+            session, max_bytes=settings.speech_cache_max_bytes, ttl_days=settings.speech_cache_ttl_days
+        )
+        workers.forget_old(session)
+    with process.database.transaction(durable=False) as session:
+        known = speech_clips.files_in_use(session)
+    strays = list(process.files.strays(known))
+    for path in strays:
+        path.unlink(missing_ok=True)
+    if freed or strays:
+        log.info("Speech cache trimmed", extra={"bytes_evicted": freed, "files_removed": len(strays)})

@@ -1,0 +1,43 @@
+"""The life of a Celery worker process: take back what its former life held, load engines, register, leave."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import signals
+
+from tasks import process, upkeep
+from tasks.celery_app import app
+from workers import resident
+from workers.device import Device
+
+__all__ = ["app"]
+
+# Set by the fleet for speech workers; other workers have no engines.
+ENGINES = "WORKER_ENGINES"
+THREADS = "WORKER_THREADS"
+DEVICE = "WORKER_DEVICE"
+
+
+@signals.celeryd_after_setup.connect
+def _begin(sender: str, instance: Any, **_: Any) -> None:
+    """Before the first message: ``sender`` is the node's name."""
+    process.name(sender)
+    this = process.current()
+    upkeep.take_back(this, node=sender)
+    device = Device(os.environ.get(DEVICE, "cpu"), int(os.environ.get(THREADS, "1")))
+    engines = [name for name in os.environ.get(ENGINES, "").split(",") if name]
+    revisions = resident.load(engines, device)
+    # In the order of -Q; the register is told last, when the first message could really be taken.
+    lanes = list(instance.app.amqp.queues.consume_from)
+    this.start_heartbeat()
+    signals.worker_ready.connect(
+        lambda **_: this.register(device=device.name, lanes=lanes, engines=revisions), weak=False
+    )
+
+
+@signals.worker_shutting_down.connect
+def _drain(**_: Any) -> None:
+    """No new work is meant for this worker; what it holds is finished."""
+    process.current().leave()

@@ -1,0 +1,1 @@
+"""From written text to pieces an engine can say in one breath."""
