@@ -55,9 +55,7 @@ WAKEWORDS = Surface("wakewords", 8000, 400, _wakewords)
 TRANSCRIPTION = Surface("transcription", 8010, 400, _transcription)
 SHARED = Surface("shared", None, 400, _unknown)
 
-_BY_PORT = {
-    surface.port: surface for surface in (MANAGEMENT, GATEWAY, ADMINISTRATION, WAKEWORDS, TRANSCRIPTION)
-}
+_BY_PORT = {surface.port: surface for surface in (MANAGEMENT, GATEWAY, ADMINISTRATION, WAKEWORDS, TRANSCRIPTION)}
 
 
 def current() -> Surface:
@@ -89,4 +87,6 @@ class SurfaceBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
 def guard(view: View, surface: Surface, allowed: access.Access) -> View:
     """The view, behind its surface's access rule."""
-    return access.guarded(view, surface_name=surface.name, allowed=allowed, enter=lambda: setattr(g, "surface", surface))
+    return access.guarded(
+        view, surface_name=surface.name, allowed=allowed, enter=lambda: setattr(g, "surface", surface)
+    )

@@ -120,7 +120,9 @@ def create_key(
         Invalid: the role is unknown.
     """
     secret = _PREFIX + secrets.token_urlsafe(32)
-    return store_key(session, account, name=name, role=role or account.role, secret=secret, expires_at=expires_at), secret
+    return store_key(
+        session, account, name=name, role=role or account.role, secret=secret, expires_at=expires_at
+    ), secret
 
 
 def store_key(

@@ -102,9 +102,7 @@ def create(
     Raises:
         Conflict: a topic's or segment's id is taken.
     """
-    curriculum = Curriculum(
-        id=new_id(), account_id=account_id, title=title, description=description, extra=extra
-    )
+    curriculum = Curriculum(id=new_id(), account_id=account_id, title=title, description=description, extra=extra)
     session.add(curriculum)
     session.flush()
     topic_rows, segment_rows = _rows(curriculum.id, topics)
@@ -131,9 +129,7 @@ def get(session: Session, curriculum_id: str) -> Curriculum:
 
 def outline(session: Session, curriculum_id: str) -> list[tuple[Topic, list[Segment]]]:
     """The topics of a course in order, each with its segments in order; two queries."""
-    topics = list(
-        session.scalars(select(Topic).where(Topic.curriculum_id == curriculum_id).order_by(Topic.position))
-    )
+    topics = list(session.scalars(select(Topic).where(Topic.curriculum_id == curriculum_id).order_by(Topic.position)))
     by_topic: dict[str, list[Segment]] = {topic.id: [] for topic in topics}
     for segment in session.scalars(
         select(Segment).where(Segment.topic_id.in_(by_topic)).order_by(Segment.topic_id, Segment.position)

@@ -181,9 +181,7 @@ def _park(session: Session, unit: Job | JobItem, parked: Parked) -> None:
         units.wake(session, parked.waits_on)
 
 
-def _store_failure(
-    process: Process, kind: Kind, unit: Job | JobItem, code: str, message: str, *, retry: bool
-) -> None:
+def _store_failure(process: Process, kind: Kind, unit: Job | JobItem, code: str, message: str, *, retry: bool) -> None:
     again = retry and unit.attempts < kind.attempts
     pause = BACKOFF_SECONDS[min(unit.attempts, len(BACKOFF_SECONDS)) - 1] if again else None
     process.database.persist(

@@ -45,9 +45,7 @@ def _speak(work: Work, format_name: str) -> Done:
         source = wanted or speech_clips.find(session, spec.key, CLIP_FORMAT.name)
         token = None
         if source is None:
-            token = speech_clips.claim(
-                session, spec, node=work.process.node, lease_seconds=work.kind.lease_seconds
-            )
+            token = speech_clips.claim(session, spec, node=work.process.node, lease_seconds=work.kind.lease_seconds)
     if wanted is not None and work.process.files.exists(wanted.file):
         return Done(_result(wanted, cached=True))
     if token is not None:
@@ -76,9 +74,7 @@ def _make(work: Work, spec: ClipSpec, token: str, format_name: str) -> Done:
                 seed=int(spec.options.get("seed", 0)),
                 report=work.report,
             )
-            files = [
-                store(work.process.files, clip, name) for name in dict.fromkeys((CLIP_FORMAT.name, format_name))
-            ]
+            files = [store(work.process.files, clip, name) for name in dict.fromkeys((CLIP_FORMAT.name, format_name))]
     except BaseException:
         # Whatever stopped us, the next one must not wait for a lease to lapse.
         database.persist(lambda session: _abandon(session, spec.key, token))
@@ -96,9 +92,7 @@ def _make(work: Work, spec: ClipSpec, token: str, format_name: str) -> Done:
         units.wake(session, f"clip:{spec.key}")
 
     asked = files[-1]
-    found = Found(
-        spec.key, asked.format, asked.file, asked.size_bytes, clip.duration_seconds, clip.sample_rate_hz
-    )
+    found = Found(spec.key, asked.format, asked.file, asked.size_bytes, clip.duration_seconds, clip.sample_rate_hz)
     return Done(_result(found, cached=False), write)
 
 
@@ -114,9 +108,7 @@ def _derive(work: Work, source: Found, format_name: str) -> Done:
     found = Found(
         source.clip_key, file.format, file.file, file.size_bytes, source.duration_seconds, source.sample_rate_hz
     )
-    return Done(
-        _result(found, cached=True), lambda session: speech_clips.add_rendition(session, source.clip_key, file)
-    )
+    return Done(_result(found, cached=True), lambda session: speech_clips.add_rendition(session, source.clip_key, file))
 
 
 def store(files: FileStore, clip: Clip, format_name: str) -> MadeFile:

@@ -44,7 +44,9 @@ def tokens(account: Account) -> dict[str, Any]:
     settings = context.current().settings
     lifetime = timedelta(seconds=settings.access_token_seconds)
     return {
-        "access_token": create_access_token(account.id, additional_claims={"role": account.role}, expires_delta=lifetime),
+        "access_token": create_access_token(
+            account.id, additional_claims={"role": account.role}, expires_delta=lifetime
+        ),
         "refresh_token": create_refresh_token(account.id),
         "expires_in": settings.access_token_seconds,
     }

@@ -188,5 +188,3 @@ def _item(item: JobItem) -> dict[str, Any]:
         "error": {"code": item.error_code, "message": item.error_message} if item.error_code else None,
         "finished_at": iso(item.finished_at),
     }
-
-

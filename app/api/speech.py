@@ -164,9 +164,7 @@ def _wait(spec: ClipSpec, resolution: Resolution, format_name: str) -> Response:
         subscription.job_id = job.id
         with here.hub.waiting(waiter):
             try:
-                ended = waiting.until_ended(
-                    job.id, subscription, timeout_seconds=here.settings.live_wait_seconds
-                )
+                ended = waiting.until_ended(job.id, subscription, timeout_seconds=here.settings.live_wait_seconds)
             except waiting.ClientGone:
                 # Nobody reads this; leaving as a waiter is what frees the worker.
                 return Response(status=499)
@@ -239,9 +237,7 @@ def _forget(key: str) -> None:
 
 def _audio(found: Found) -> Response:
     form = AUDIO_FORMATS[found.format]
-    response = send_stored(
-        context.current().files.path(found.file), media_type=form.media_type, etag=found.file[:32]
-    )
+    response = send_stored(context.current().files.path(found.file), media_type=form.media_type, etag=found.file[:32])
     response.headers["Content-Location"] = f"/api/speech/{found.clip_key}.{found.format}"
     response.headers["X-TTS-Duration-Seconds"] = f"{found.duration_seconds:.3f}"
     response.headers["X-TTS-Sample-Rate"] = str(found.sample_rate_hz)

@@ -143,5 +143,3 @@ def _origin_fits() -> bool:
     """Whether a browser's page may open a socket: ours, or none (a program)."""
     origin = request.headers.get("Origin")
     return origin is None or origin.split("://")[-1] == request.host
-
-

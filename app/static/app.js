@@ -7,7 +7,6 @@ const RECENT_JOBS = 12; // ended jobs kept in view; those still running are alwa
 const FLEETING = /^speech\.(speak|live|say|clip|rendition)/; // single phrases: the sound itself is their answer
 
 // ---------------------------------------------------------------- small helpers
-
 const $ = (id) => document.getElementById(id);
 
 function make(tag, props = {}, ...children) {
@@ -22,43 +21,42 @@ const span = (s) => (s < 90 ? `${Math.ceil(s)} s` : s < 5400 ? `${Math.round(s /
 const joined = (...parts) => parts.filter(Boolean).join(" · ");
 const announce = (text) => { $("announcer").textContent = text; }; // read out by screen readers
 
-function notice(text) {
-  $("notice-text").textContent = text;
-  $("notice").hidden = !text;
-}
+const tell = (id, text) => Object.assign($(id), { textContent: text, hidden: !text });
+const notice = (text) => tell("notice-text", text);
 const report = (fault) => { if (fault.name !== "AbortError" && !fault.signedOut) notice(fault.message); };
 
-// ---------------------------------------------------------------- credential and requests
-
-// sessionStorage: the credential lives as long as the tab, and no other site or tab can read it.
-const credential = { token: sessionStorage.getItem("token"), refresh: sessionStorage.getItem("refresh") };
-const isJwt = () => credential.token.split(".").length === 3;
-
-function keepCredential(token, refresh) {
-  Object.assign(credential, { token, refresh });
-  for (const [name, value] of Object.entries(credential)) {
-    if (value) sessionStorage.setItem(name, value);
-    else sessionStorage.removeItem(name);
-  }
+/** Work behind a button: never twice at once, its failure shown, the focus where it was. */
+async function during(button, work) {
+  const focused = document.activeElement === button;
+  button.disabled = true;
+  await work().catch(report);
+  button.disabled = false;
+  if (focused && document.activeElement === document.body) button.focus({ preventScroll: true });
 }
 
+// ---------------------------------------------------------------- credential and requests
+// sessionStorage: the credential lives as long as the tab, and no other site or tab can read it.
+const credential = { token: null, refresh: null, reason: "", ...JSON.parse(sessionStorage.getItem("credential")) };
+const isJwt = () => credential.token.split(".").length === 3;
+function keepCredential(token, refresh, reason = "") { // the reason: why one has to sign in again
+  Object.assign(credential, { token, refresh, reason });
+  sessionStorage.setItem("credential", JSON.stringify(credential));
+}
 function takeTokenFromAddress() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (!token) return false;
+  if (!token) return;
   history.replaceState(null, "", location.pathname + location.search); // out of the address bar and the history
   keepCredential(token, null);
-  return true;
+  start();
 }
 
-async function request(path, { method = "GET", body, signal } = {}) {
+function request(path, { method = "GET", body, ...others } = {}) {
   const headers = body ? { "Content-Type": "application/json" } : {};
   if (credential.token && isJwt()) headers.Authorization = `Bearer ${credential.token}`;
   else if (credential.token) headers["X-API-Key"] = credential.token;
-  try {
-    return await fetch(path, { method, headers, signal, body: body && JSON.stringify(body) });
-  } catch (fault) {
+  return fetch(path, { method, headers, body: body && JSON.stringify(body), ...others }).catch((fault) => {
     throw fault.name === "AbortError" ? fault : new Error("The server cannot be reached. Is it still running?");
-  }
+  });
 }
 
 async function api(path, options) {
@@ -75,42 +73,40 @@ async function api(path, options) {
   }
   throw fault;
 }
+const fetched = async (path, options) => (await api(path, options)).json();
+const post = (path, body) => fetched(path, { method: "POST", body });
 
-// Several requests may meet the same expired token; they share one renewal.
+// Several requests may meet the same expired token; they share one renewal, which must not carry that token.
 let renewal = null;
 function renewed() {
   if (!credential.refresh) return false;
-  renewal ??= request("/api/auth/refresh", { method: "POST", body: { refresh_token: credential.refresh } }).then(async (answer) => {
-    if (!answer.ok) return false;
-    const { access_token, refresh_token } = await answer.json();
-    keepCredential(access_token, refresh_token ?? credential.refresh);
-    return true;
-  }).finally(() => { renewal = null; });
+  const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ refresh_token: credential.refresh }) };
+  renewal ??= fetch("/api/auth/refresh", options).then((answer) => answer.ok && answer.json()).then((fresh) => {
+    if (fresh) keepCredential(fresh.access_token, fresh.refresh_token ?? credential.refresh);
+    return Boolean(fresh);
+  }).catch(() => false).finally(() => { renewal = null; });
   return renewal;
 }
 
 // ---------------------------------------------------------------- signing in and out
-
 async function signIn(event, obtain) {
   event.preventDefault();
-  $("login-error").hidden = true;
+  tell("login-error", "");
   try {
     await obtain();
     event.target.reset();
     start();
   } catch (fault) {
     keepCredential(null, null);
-    $("login-error").textContent = fault.message;
-    $("login-error").hidden = false;
+    tell("login-error", fault.message);
   }
 }
 
 $("login-form").addEventListener("submit", (event) => signIn(event, async () => {
   const body = { username: $("username").value, password: $("password").value };
-  const { access_token, refresh_token } = await (await api("/api/auth/login", { method: "POST", body })).json();
+  const { access_token, refresh_token } = await post("/api/auth/login", body);
   keepCredential(access_token, refresh_token);
 }));
-
 $("key-form").addEventListener("submit", (event) => signIn(event, async () => {
   keepCredential($("api-key").value.trim(), null);
   await api("/api/curriculum?limit=1"); // a key has no login of its own: see whether it opens the door
@@ -118,34 +114,19 @@ $("key-form").addEventListener("submit", (event) => signIn(event, async () => {
 
 function signOut(reason = "") {
   // Only what the form obtained is ended on the server: a start link or a key may be in use elsewhere.
-  if (credential.refresh) request("/api/auth/logout", { method: "POST", body: { refresh_token: credential.refresh } }).catch(() => {});
-  keepCredential(null, null);
-  disconnect();
-  stopPlaying();
-  jobs.clear();
-  for (const id of ["courses", "topics", "jobs"]) $(id).replaceChildren();
-  Object.assign(shown, { course: null, segments: [] });
-  $("course").hidden = true;
-  showParts();
-  $("login-error").textContent = reason;
-  $("login-error").hidden = !reason;
+  const body = { refresh_token: credential.refresh };
+  if (credential.refresh) request("/api/auth/logout", { method: "POST", body, keepalive: true }).catch(() => {});
+  keepCredential(null, null, reason);
+  location.reload(); // nothing of this person stays in the page, sound and connection included
 }
 $("sign-out").addEventListener("click", () => signOut());
 
-function showParts() {
-  for (const id of ["app", "nav", "connection", "sign-out"]) $(id).hidden = !credential.token;
-  $("login").hidden = Boolean(credential.token);
-  if (!credential.token) $("username").focus();
-  notice("");
-}
-
 // ---------------------------------------------------------------- courses, topics, segments
-
 const shown = { courses: 0, course: null, segments: [] };
 const size = (topics, segments) => joined(count(topics, "topic"), count(segments, "segment"));
 
 async function loadCourses(offset = 0) {
-  const { curricula, total } = await (await api(`/api/curriculum?limit=50&offset=${offset}`)).json();
+  const { curricula, total } = await fetched(`/api/curriculum?limit=50&offset=${offset}`);
   if (!offset) $("courses").replaceChildren();
   for (const { id, title, topic_count = 0, segment_count = 0 } of curricula) {
     const button = make("button", { type: "button", className: "course", onclick: () => openCourse(id).catch(report) },
@@ -158,24 +139,21 @@ async function loadCourses(offset = 0) {
   $("courses-more").hidden = shown.courses >= total;
   if (total === 1) await openCourse(curricula[0].id); // nothing to choose
 }
-$("courses-more").addEventListener("click", () => loadCourses(shown.courses).catch(report));
+$("courses-more").addEventListener("click", (event) => during(event.target, () => loadCourses(shown.courses)));
 
 async function openCourse(id) {
   const before = shown.course;
   if (before?.id === id) return;
   chooseCourse({ id });
-  try {
-    const course = await (await api(`/api/curriculum/${encodeURIComponent(id)}`)).json();
-    if (shown.course?.id === id) renderCourse(course); // unless another one was chosen meanwhile
-  } catch (fault) {
+  const course = await fetched(`/api/curriculum/${encodeURIComponent(id)}`).catch((fault) => {
     chooseCourse(before);
     throw fault;
-  }
+  });
+  if (shown.course?.id === id) renderCourse(course); // unless another one was chosen meanwhile
 }
-
 function chooseCourse(course) {
   shown.course = course;
-  for (const button of document.querySelectorAll(".course")) button.ariaPressed = String(button.dataset.id === course?.id);
+  for (const button of document.querySelectorAll(".course")) button.ariaPressed = String(button.dataset.id === String(course?.id));
 }
 
 function renderCourse(course) {
@@ -207,25 +185,18 @@ function renderSegment({ id, text }, where) {
 }
 
 $("listen").addEventListener("click", () => playAt(0, shown.segments, shown.course.id));
-
-$("speak-course").addEventListener("click", async () => {
+$("speak-course").addEventListener("click", () => during($("speak-course"), async () => {
   const { id, title } = shown.course;
-  $("speak-course").disabled = true;
-  try {
-    const made = await (await api("/api/tts/prefetch/topic", { method: "POST", body: { curriculum_id: id, voice_id: VOICE } })).json();
-    const { job_id, total_segments: total, cached_segments: cached } = made;
-    $("speak-result").textContent = cached >= total ? "All of it is spoken already." : `${cached} of ${total} are spoken already, the others follow.`;
-    titles.set(jobKey(job_id), title);
-    takeJob({ kind: "speech.prefetch", state: cached >= total ? "succeeded" : "queued", progress: cached / (total || 1), items: { total, succeeded: cached, failed: 0 }, ...jobs.get(jobKey(job_id))?.job, id: job_id });
-  } catch (fault) {
-    report(fault);
-  } finally {
-    $("speak-course").disabled = false;
-  }
-});
+  const body = { curriculum_id: id, voice_id: VOICE };
+  const { job_id, total_segments: total, cached_segments: cached } = await post("/api/tts/prefetch/topic", body);
+  const [key, done] = [jobKey(job_id), cached >= total];
+  $("speak-result").textContent = done ? "All of it is spoken already." : `${cached} of ${total} are spoken already, the others follow.`;
+  titles.set(key, title);
+  const begun = { kind: "speech.prefetch", state: done ? "succeeded" : "queued", progress: cached / (total || 1), items: { total, succeeded: cached } };
+  takeJob({ ...begun, ...jobs.get(key)?.job, id: job_id }); // at once; what events have told meanwhile is newer and stays
+}));
 
 // ---------------------------------------------------------------- speech: texts in, object URLs out
-
 const clips = new Map(); // text -> {ready, controller}; the current segment and the next, never more
 
 function speech(text) {
@@ -243,9 +214,9 @@ async function fetchSpeech(text, signal) {
   const answer = await api("/api/tts", { method: "POST", signal, body: { text, voice_id: VOICE, format: "wav" } });
   const sound = await answer.blob(); // whole, so that the element knows its length and can seek
   const header = (name) => answer.headers.get(`X-TTS-${name}`);
-  return { url: URL.createObjectURL(sound), cache: header("Cache-Status"), length: Number(header("Duration-Seconds")), fallback: header("Fallback"), took: (performance.now() - begun) / 1000 };
+  const [cache, length, fallback] = [header("Cache-Status"), Number(header("Duration-Seconds")), header("Fallback")];
+  return { url: URL.createObjectURL(sound), cache, length, fallback, took: (performance.now() - begun) / 1000 };
 }
-
 function keepOnly(...texts) {
   for (const [text, { ready, controller }] of clips) {
     if (texts.includes(text)) continue;
@@ -256,14 +227,14 @@ function keepOnly(...texts) {
 }
 
 // ---------------------------------------------------------------- player
-
 const audio = $("player");
 const now = { list: [], index: -1, course: null, clip: null, loading: false, turn: 0 };
 const current = () => now.list[now.index];
+const onScreen = (box) => box?.height > 0 && box.bottom > 0 && box.top < innerHeight;
 
 /** Plays one item of a list and gives its clip, or nothing if it failed or was overtaken by another. */
 async function playAt(index, list = now.list, course = now.course) {
-  const follow = list !== now.list || inView(current()?.row); // never pull the page from under somebody reading elsewhere
+  const follow = list !== now.list || onScreen(current()?.row?.getBoundingClientRect()); // never pull the page from under somebody reading elsewhere
   const turn = ++now.turn;
   // Phones allow sound only from within a tap, and the speech comes later: load() in the tap keeps the element allowed.
   if (!audio.src) audio.load();
@@ -272,65 +243,38 @@ async function playAt(index, list = now.list, course = now.course) {
   const { text, row } = current();
   keepOnly(text, list[index + 1]?.text);
   paint();
-  if (follow && row) bringIntoView(row);
-  try {
-    const clip = await speech(text);
-    if (turn !== now.turn) return null;
-    Object.assign(now, { clip, loading: false });
+  if (follow && row) {
+    row.closest("details").open = true;
+    row.scrollIntoView({ block: "center" }); // smooth or not is the style sheet's, which knows about reduced motion
+  }
+  const clip = await speech(text).catch((fault) => { if (turn === now.turn) report(fault); });
+  if (turn !== now.turn) return null;
+  Object.assign(now, { clip: clip ?? null, loading: false });
+  if (clip) {
     audio.src = clip.url;
     applySpeed();
     audio.play().catch(() => {}); // refused or interrupted: the button shows "play", and that is enough
     prefetch();
-    return clip;
-  } catch (fault) {
-    if (turn !== now.turn) return null;
-    now.loading = false;
-    report(fault);
-    return null;
-  } finally {
-    paint();
   }
+  paint();
+  return clip;
 }
-
-function prefetch() {
+const prefetch = () => {
   const following = now.list[now.index + 1];
   if (following && now.clip && $("play-on").checked) speech(following.text).catch(() => {}); // asked for again in its turn
-}
+};
 
 function toggle() {
-  if (now.loading) stopWaiting();
-  else if (!now.clip) playAt(now.index);
+  if (now.loading) { // no longer wanted
+    Object.assign(now, { turn: now.turn + 1, loading: false });
+    keepOnly();
+    paint();
+  } else if (!now.clip) playAt(now.index);
   else if (audio.paused) audio.play().catch(report);
   else audio.pause();
 }
 
-function stopWaiting() {
-  now.turn++;
-  now.loading = false;
-  keepOnly();
-  paint();
-}
-
-function stopPlaying() {
-  audio.removeAttribute("src");
-  Object.assign(now, { list: [], index: -1, course: null, clip: null });
-  stopWaiting();
-}
-
-function inView(row) {
-  const box = row?.getBoundingClientRect();
-  return Boolean(box?.height) && box.bottom > 0 && box.top < innerHeight;
-}
-
-function bringIntoView(row) {
-  const topic = row.closest("details");
-  if (topic) topic.open = true;
-  row.scrollIntoView({ block: "center" }); // smooth or not is the style sheet's, which knows about reduced motion
-}
-
-function applySpeed() {
-  audio.defaultPlaybackRate = audio.playbackRate = Number($("speed").value); // a new source returns to the default rate
-}
+const applySpeed = () => { audio.defaultPlaybackRate = audio.playbackRate = Number($("speed").value); }; // a new source returns to the default rate
 
 /** Makes everything that shows the player's state agree with it. */
 function paint() {
@@ -357,13 +301,12 @@ function setButton(button, state, name) {
   button.ariaLabel = label;
   button.firstElementChild.className = `icon ${state}`;
 }
-
 function paintTime() {
   const length = now.clip ? audio.duration || now.clip.length || 0 : 0;
   const at = now.clip ? audio.currentTime : 0;
   Object.assign($("seek"), { disabled: !now.clip, max: length || 1, value: at, ariaValueText: `${clock(at)} of ${clock(length)}` });
   $("time-now").textContent = clock(at);
-  $("time-all").textContent = clock(length);
+  $("time-all").textContent = clock(Math.round(length));
 }
 
 for (const name of ["play", "pause", "loadedmetadata"]) audio.addEventListener(name, paint);
@@ -377,33 +320,23 @@ $("next").addEventListener("click", () => playAt(now.index + 1));
 $("seek").addEventListener("input", () => { audio.currentTime = Number($("seek").value); });
 $("speed").addEventListener("change", applySpeed);
 $("play-on").addEventListener("change", prefetch);
-document.addEventListener("keydown", (event) => {
-  if (event.key !== " " || !current() || event.target.closest("button, input, textarea, select, summary, a")) return;
-  event.preventDefault(); // the space bar plays and pauses; it would scroll the page
-  toggle();
-});
 
 // ---------------------------------------------------------------- say something
-
-$("say-form").addEventListener("submit", async (event) => {
+$("say-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("say-text").value.trim();
-  if (!text) return;
-  $("say-go").disabled = true;
-  $("say-result").textContent = "Speaking …";
-  keepOnly(); // asked of the server anew, so that hit or miss is the truth
-  const clip = await playAt(0, [{ text, where: "You said" }], null);
-  $("say-go").disabled = false;
-  $("say-result").replaceChildren();
-  if (clip) $("say-result").append(make("span", { className: `chip ${clip.cache}`, textContent: clip.cache ?? "spoken" }),
-    ` ${clip.length.toFixed(1)} s of speech in ${clip.took.toFixed(2)} s` + (clip.fallback ? `, by another voice: ${clip.fallback}` : ""));
+  if (text) during($("say-go"), async () => {
+    $("say-result").textContent = "Speaking …";
+    keepOnly(); // asked of the server anew, so that hit or miss is the truth
+    const clip = await playAt(0, [{ text, where: "You said" }], null);
+    $("say-result").replaceChildren();
+    if (clip) $("say-result").append(make("span", { className: `chip ${clip.cache}`, textContent: clip.cache ?? "spoken" }),
+      ` ${clip.length.toFixed(1)} s of speech in ${clip.took.toFixed(2)} s` + (clip.fallback ? `, by another voice: ${clip.fallback}` : ""));
+  });
 });
-$("say-text").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("say-form").requestSubmit();
-});
+$("say-text").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("say-form").requestSubmit(); });
 
 // ---------------------------------------------------------------- jobs
-
 const jobs = new Map(); // key -> {job, row, parts}
 const titles = new Map(); // key -> title of the course it speaks, where this page knows
 const jobKey = (id) => String(id).replace(/^(prefetch|import|deploy)_/, ""); // documents show a prefix, /api/jobs does not
@@ -422,9 +355,7 @@ function jobName(key) {
   return titles.get(key) ?? (kind === "speech.prefetch" ? "Speaking a course" : plain[0].toUpperCase() + plain.slice(1));
 }
 
-async function loadJobs() {
-  for (const job of (await (await api("/api/jobs?limit=20")).json()).jobs) takeJob(job, true);
-}
+const loadJobs = async () => (await fetched("/api/jobs?limit=20")).jobs.forEach((job) => takeJob(job, true));
 
 function takeJob(fresh, silent = false) {
   const key = jobKey(fresh.id ?? fresh.job_id);
@@ -435,16 +366,18 @@ function takeJob(fresh, silent = false) {
   jobs.set(key, { ...(jobs.get(key) ?? buildJob(key)), job });
   drawJob(key);
   if (!old || active(old) !== active(job)) orderJobs();
-  const quarter = Math.floor((job.progress ?? 0) * 4);
   if (silent) return;
+  const quarter = Math.floor((job.progress ?? 0) * 4);
   if (old?.state !== job.state) announce(`${jobName(key)}: ${WORDS[job.state] ?? job.state}.`);
   else if (job.state === "running" && quarter > Math.floor((old.progress ?? 0) * 4)) announce(`${jobName(key)}: ${quarter * 25} percent.`);
 }
-
 function buildJob(key) {
   const [name, state, bar, detail] = [make("strong"), make("span"), make("progress", { max: 1 }), make("p", { className: "hint" })];
-  const buttons = Object.keys(ACTIONS).map((action) => make("button", { type: "button", className: `quiet ${action}`, textContent: action[0].toUpperCase() + action.slice(1), onclick: () => actOn(key, action) }));
-  const row = make("li", { className: "job" }, make("div", { className: "job-head" }, name, state), bar, detail, make("div", { className: "actions" }, ...buttons));
+  const buttons = Object.keys(ACTIONS).map((action) => make("button", {
+    type: "button", className: `quiet ${action}`, textContent: action[0].toUpperCase() + action.slice(1), onclick: (event) => actOn(key, action, event.target),
+  }));
+  const head = make("div", { className: "job-head" }, name, state);
+  const row = make("li", { className: "job" }, head, bar, detail, make("div", { className: "actions" }, ...buttons));
   return { row, parts: { name, state, bar, detail, buttons } };
 }
 
@@ -473,26 +406,22 @@ function orderJobs() {
   Object.assign($("jobs-count"), { textContent: running, hidden: !running });
 }
 
-async function actOn(key, action) {
+const actOn = (key, action, button) => during(button, async () => {
   const { job, row } = jobs.get(key);
-  try {
-    const told = await (await api(`/api/jobs/${encodeURIComponent(job.id)}/${action}`, { method: "POST" })).json();
-    if (told.state) takeJob({ ...told, id: job.id });
-    else await loadJobs();
-    if (!row.contains(document.activeElement)) row.querySelector("button:not([hidden])")?.focus({ preventScroll: true }); // its button is gone
-  } catch (fault) {
-    report(fault);
-  }
-}
+  const told = await post(`/api/jobs/${encodeURIComponent(job.id)}/${action}`);
+  if (told.state) takeJob({ ...told, id: job.id });
+  else await loadJobs();
+  if (button.hidden) row.querySelector("button:not([hidden])")?.focus({ preventScroll: true }); // it was pressed away
+});
 
 // ---------------------------------------------------------------- the live connection
-
 const line = { socket: null, tries: 0, timer: 0, heard: 0, attempt: 0 };
 
 function showConnection(state, text) {
   if ($("connection").dataset.state !== state && (state === "down" || line.tries)) announce(`Live connection: ${text}.`);
   $("connection").dataset.state = state;
   $("connection-text").textContent = text;
+  if (state === "up") line.tries = 0;
 }
 
 async function connect() {
@@ -502,7 +431,7 @@ async function connect() {
     await loadJobs(); // fills in what was missed, and finds out whether the credential still holds
     const address = new URL("/ws", location.href.replace(/^http/, "ws"));
     if (isJwt()) address.searchParams.set("token", credential.token);
-    else address.searchParams.set("ticket", (await (await api("/api/auth/ws-ticket", { method: "POST" })).json()).ticket);
+    else address.searchParams.set("ticket", (await post("/api/auth/ws-ticket")).ticket);
     if (attempt !== line.attempt) return; // signed out, or begun again, meanwhile
     line.socket = new WebSocket(address);
     line.socket.onmessage = (event) => receive(JSON.parse(event.data));
@@ -518,12 +447,8 @@ function receive({ type, data }) {
   if (type === "ping") send("pong");
   else if (type === "job.progress" || type === "job.finished") takeJob(data);
   else if (type === "stats_update") showStats(data);
-  else if (type === "connected") {
-    showConnection("up", "Live");
-    line.tries = 0;
-  }
+  else if (type === "connected") showConnection("up", "Live");
 }
-
 const send = (type) => { if (line.socket?.readyState === WebSocket.OPEN) line.socket.send(JSON.stringify({ type, data: {} })); };
 
 function lost() {
@@ -532,7 +457,6 @@ function lost() {
   // Doubling from one second to thirty, and spread, so that many pages do not come back in the same instant.
   line.timer = setTimeout(connect, Math.min(30, 2 ** line.tries++) * (750 + Math.random() * 500));
 }
-
 function disconnect() {
   clearTimeout(line.timer);
   line.attempt++;
@@ -541,11 +465,7 @@ function disconnect() {
 }
 
 // A dead network closes nothing by itself: no answer for 50 seconds, with a ping every 20, means the line is lost.
-setInterval(() => {
-  if (line.socket && Date.now() - line.heard > 50_000) lost();
-  else send("ping");
-}, 20_000);
-
+setInterval(() => (line.socket && Date.now() - line.heard > 50_000 ? lost() : send("ping")), 20_000);
 const wake = () => { if (credential.token && !line.socket && !document.hidden) connect(); };
 addEventListener("online", wake);
 addEventListener("offline", () => { if (credential.token) lost(); });
@@ -556,18 +476,20 @@ function showStats({ clients_connected: clients, active_sessions: sessions, cach
 }
 
 // ---------------------------------------------------------------- beginning
-
 function start() {
-  showParts();
-  if (!credential.token) return;
+  for (const id of ["app", "nav", "connection", "sign-out"]) $(id).hidden = !credential.token;
+  $("login").hidden = Boolean(credential.token);
+  notice("");
+  tell("login-error", credential.reason);
+  if (!credential.token) return $("username").focus();
   $("link-flower").href = `http://${location.hostname}:5555`;
   request("/docs", { method: "HEAD" }).then((answer) => { $("link-docs").hidden = answer.status !== 200; }, () => {});
-  api("/api/stats").then((answer) => answer.json()).then(showStats).catch(() => {}); // the socket brings them too
+  fetched("/api/stats").then(showStats).catch(() => {}); // the socket brings them too
   loadCourses().catch(report);
   connect();
 }
 
 $("notice-close").addEventListener("click", () => notice(""));
-addEventListener("hashchange", () => { if (takeTokenFromAddress()) start(); });
+addEventListener("hashchange", takeTokenFromAddress);
 takeTokenFromAddress();
-start();
+if ($("app").hidden) start();

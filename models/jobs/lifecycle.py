@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -64,7 +64,8 @@ def submit(session: Session, new: NewJob, *, doorbells: int) -> tuple[Job, bool]
         if new.dedupe_key is not None:
             statement = statement.on_conflict_do_nothing(
                 index_elements=[Job.dedupe_key],
-                index_where=Job.dedupe_key.is_not(None) & Job.state.in_((QUEUED, RUNNING)),
+                # As the index spells it, without parameters.
+                index_where=text("dedupe_key is not null and state in ('queued', 'running')"),
             )
         job = session.scalars(statement).one_or_none()
         if job is not None:

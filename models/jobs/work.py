@@ -29,7 +29,9 @@ def claim_job(session: Session, job_id: str, *, node: str, lease_seconds: float)
 
 def claim_items(session: Session, job_id: str, *, limit: int, node: str, lease_seconds: float) -> list[JobItem]:
     """At most ``limit`` open items of a job, held by the caller, in order; none of a paused or ended job."""
-    mine = (JobItem.job_id == job_id) & select(Job.id).where(Job.id == job_id, Job.state.in_((QUEUED, RUNNING))).exists()
+    mine = (JobItem.job_id == job_id) & select(Job.id).where(
+        Job.id == job_id, Job.state.in_((QUEUED, RUNNING))
+    ).exists()
     items = _claim(session, JobItem, mine, limit=limit, node=node, lease_seconds=lease_seconds)
     if items:
         started = session.scalars(
@@ -243,4 +245,3 @@ def _in_seconds(seconds: float) -> Any:
 
 def _first(column: Any) -> Any:
     return func.coalesce(column, func.now())
-

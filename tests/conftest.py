@@ -1,0 +1,164 @@
+"""Real servers for every test: one Postgres and one Valkey a run, one real speech worker for those who ask for it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+# Before anything of ours is imported: the Celery app reads its settings at import.
+_FOLDER = Path(tempfile.mkdtemp(prefix="vw-test-"))
+atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
+for _name in ("DATABASE_URL", "REDIS_URL", "STREAM_REDIS_URL", "OPEN_SURFACES", "SECRET_KEY", "PORTS"):
+    os.environ.pop(_name, None)
+os.environ |= {"VAR_DIR": str(_FOLDER), "LOG_LEVEL": "WARNING"}
+
+import redis  # noqa: E402
+from sqlalchemy import text  # noqa: E402
+
+from config import embedded, settings  # noqa: E402
+from config.child import Child  # noqa: E402
+from config.embedded import Servers  # noqa: E402
+from config.settings import Settings  # noqa: E402
+from models import accounts, migrations, workers  # noqa: E402
+from models.db import Database  # noqa: E402
+from models.events import Signal  # noqa: E402
+from models.registry import Base  # noqa: E402
+
+API_KEY = "vw_a_key_for_tests_0123456789"
+CLIENT_KEY = "vw_a_client_key_for_tests_0123456789"
+PASSWORD = "a password for tests"
+Value = TypeVar("Value")
+NODE = f"test@{socket.gethostname()}"
+
+
+def eventually(probe: Callable[[], Value], *, within_seconds: float = 10.0) -> Value:
+    """What ``probe`` gives as soon as it is true; fails when it never is."""
+    ends = time.monotonic() + within_seconds
+    while not (value := probe()):
+        assert time.monotonic() < ends, f"not within {within_seconds} s: {value!r}"
+        time.sleep(0.02)
+    return value
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """The run's own Postgres and Valkeys, migrated."""
+    with embedded.running(_FOLDER) as running:
+        database = Database(running.database_url, lambda signals: None)
+        migrations.upgrade(database.engine)
+        yield running
+        database.dispose()
+
+
+@pytest.fixture(scope="session")
+def configured(servers: Servers) -> Settings:
+    """The settings that this process and the worker share."""
+    return settings.load()
+
+
+class Signals(list[Signal]):
+    """What was sent after commits."""
+
+
+@pytest.fixture
+def signals() -> Signals:
+    """What the ``database`` fixture sent after its commits, in order."""
+    return Signals()
+
+
+@pytest.fixture
+def database(configured: Settings, clean: None, signals: Signals) -> Iterator[Database]:
+    """A database whose signals are kept in ``signals`` instead of ringing anybody."""
+    database = Database(configured.database_url, signals.extend)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def queue(configured: Settings) -> redis.Redis:
+    """The queue's Redis."""
+    return redis.Redis.from_url(configured.redis_url)
+
+
+@pytest.fixture
+def clean(configured: Settings, queue: redis.Redis) -> Iterator[None]:
+    """Empty tables (but for the register of workers) and an empty queue, before and after."""
+    database = Database(configured.database_url, lambda signals: None)
+    tables = ", ".join(
+        table.name for table in Base.metadata.sorted_tables if table.name != workers.Worker.__tablename__
+    )
+
+    def empty() -> None:
+        queue.flushdb()
+        with database.transaction() as session:
+            session.execute(text(f"truncate {tables} restart identity cascade"))
+
+    empty()
+    with database.transaction() as session:
+        accounts.ensure_admin(session, password=PASSWORD, api_key=API_KEY)
+        client = accounts.create(session, username="client", password=PASSWORD, role="client")
+        accounts.store_key(session, client, name="test", role="client", secret=CLIENT_KEY)
+    yield
+    empty()
+    database.dispose()
+
+
+@pytest.fixture(scope="session")
+def worker(configured: Settings) -> Iterator[Child]:
+    """A real Celery worker with the real engine on every lane, as its own process."""
+    argv = [
+        *(sys.executable, "-m", "celery", "--app=tasks.worker", "worker", "--pool=solo"),
+        *(f"--hostname={NODE}", "--queues=tts.live.neural,tts.background.neural,upkeep,io"),
+        *("--without-gossip", "--without-mingle"),
+    ]
+    child = Child(
+        name="worker",
+        argv=argv,
+        log_path=_FOLDER / "log" / "worker.log",
+        env={"WORKER_ENGINES": "hibari", "WORKER_THREADS": "1"},
+        cwd=Path(__file__).parents[1],
+    )
+    child.start()
+    database = Database(configured.database_url, lambda signals: None)
+
+    def registered() -> bool:
+        assert child.alive, child.log_tail()
+        with database.transaction() as session:
+            return workers.able(session, "tts.live.neural") > 0
+
+    eventually(registered, within_seconds=60)
+    yield child
+    child.stop()
+    database.dispose()
+
+
+@pytest.fixture
+def client(configured: Settings, clean: None) -> Iterator[object]:
+    """A Flask test client of the whole application, without credentials."""
+    from app import create_app
+
+    app = create_app(configured)
+    yield app.test_client()
+    app.extensions["voiceworks"].database.dispose()
+
+
+@pytest.fixture
+def admin() -> dict[str, str]:
+    """Headers of an administrator."""
+    return {"X-API-Key": API_KEY}
+
+
+@pytest.fixture
+def customer() -> dict[str, str]:
+    """Headers of an ordinary client."""
+    return {"X-API-Key": CLIENT_KEY}
