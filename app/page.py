@@ -12,7 +12,10 @@ from app.surfaces import SHARED, SurfaceBlueprint
 blueprint = SurfaceBlueprint("page", surface=SHARED, description="The page for people")
 
 _FOLDER = Path(__file__).parent / "static"
-_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; media-src 'self' blob:"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; media-src 'self' blob:"
+)
 
 
 @blueprint.endpoint("/", access=PUBLIC)

@@ -1,4 +1,4 @@
-"""The five documented surfaces: each has its error shape, validation status and port. Routes are declared with theirs."""
+"""The five documented surfaces: each has its error shape, validation status and port; routes are declared with one."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def current() -> Surface:
     return _BY_PORT.get(int(port) if port.isdigit() else None, SHARED)
 
 
-class SurfaceBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
+class SurfaceBlueprint(flask_smorest.Blueprint):
     """A blueprint whose every route belongs to a surface and says who may use it."""
 
     ARGUMENTS_PARSER = BodyParser()
@@ -80,7 +80,7 @@ class SurfaceBlueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         """Declares a route: its path, its methods, and who may use it (checked before the body is read)."""
 
         def declare(view: View) -> View:
-            return self.route(rule, methods=list(methods))(guard(view, self.surface, access))  # type: ignore[no-any-return]
+            return self.route(rule, methods=list(methods))(guard(view, self.surface, access))
 
         return declare
 

@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from environs import Env, EnvError, validate
 
@@ -49,7 +50,7 @@ class Settings:
 
     @cached_property
     def secret_key(self) -> str:
-        """The key that signs tokens: ``SECRET_KEY``, else ``var/secret.key``, made once and readable by its owner only."""
+        """The key that signs tokens: ``SECRET_KEY``, else ``var/secret.key``, made once, its owner's alone."""
         if self.configured_secret_key:
             return self.configured_secret_key
         return _own_secret_key(self.var_dir / "secret.key")
@@ -85,7 +86,7 @@ def load() -> Settings:
     redis_url = env.str("REDIS_URL", "") or ""
     ports = env.list("PORTS", [8766], subcast=int, validate=validate.Length(min=1))
     open_surfaces = env.list("OPEN_SURFACES", [], subcast=str, validate=validate.ContainsOnly(SURFACES))
-    values = {
+    values: dict[str, Any] = {
         "host": env.str("HOST", "127.0.0.1"),
         "flower_port": env.int("FLOWER_PORT", 5555, validate=validate.Range(1, 65535)),
         # Two processes keep one core each busy at most, and answer 1.5 times what one does (docs/architecture.md).

@@ -34,7 +34,7 @@ _READY: dict[str, Callable[[Settings], bool]] = {
 
 # Seconds from "please stop" to the kill; what is cut off is done again by whoever finds its lease expired.
 _GRACE_SECONDS = {
-    "web": 10.0,  # longer than any answer but a stream of live speech takes
+    "web": 12.0,  # gunicorn gives its own workers 10 s (config/gunicorn.py) and then ends them itself
     "fleet": 30.0,  # its workers finish the sentence in hand, the longest on a slow core about 20 s
     "release": 30.0,  # a migration rolls back
 }

@@ -52,9 +52,9 @@ class Catalogue:
 
 
 @cache
-def catalogue(path: Path = Path(__file__).with_name("voices.toml")) -> Catalogue:
+def catalogue() -> Catalogue:
     """The catalogue, read once."""
-    data = tomllib.loads(path.read_text())
+    data = tomllib.loads(Path(__file__).with_name("voices.toml").read_text())
     pool_of = {engine: pool for pool, table in data["pools"].items() for engine in table["engines"]}
     engines = {
         name: Engine(name, pool_of[name], tuple(table["languages"]), table["sample_rate_hz"], table["licence"])

@@ -49,6 +49,6 @@ class Counters:
 
 def hit_rate(client: redis.Redis) -> float:
     """The share of speech answers that needed no synthesis of their own, 0..1."""
-    counts = {name.decode(): int(value) for name, value in client.hgetall(redis_keys.SPEECH_COUNTERS).items()}
-    answers = sum(counts.values())
-    return round(1 - counts.get("miss", 0) / answers, 4) if answers else 0.0
+    hits, joined, misses = (int(n or 0) for n in client.hmget(redis_keys.SPEECH_COUNTERS, ["hit", "joined", "miss"]))
+    answers = hits + joined + misses
+    return round((hits + joined) / answers, 4) if answers else 0.0

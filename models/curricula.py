@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, func, insert, select, text
+from sqlalchemy import ForeignKey, Index, func, insert, select
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base, new_id
@@ -22,8 +23,8 @@ class Curriculum(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     account_id: Mapped[str | None]
     title: Mapped[str]
-    description: Mapped[str] = mapped_column(server_default=text("''"))
-    extra: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    description: Mapped[str] = mapped_column(server_default=sql("''"))
+    extra: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -39,8 +40,8 @@ class Topic(Base):
     curriculum_id: Mapped[str] = mapped_column(ForeignKey("curricula.id", ondelete="CASCADE"))
     position: Mapped[int]
     title: Mapped[str]
-    description: Mapped[str] = mapped_column(server_default=text("''"))
-    extra: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    description: Mapped[str] = mapped_column(server_default=sql("''"))
+    extra: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
 
     __table_args__ = (Index("uq_topics_curriculum_id_position", "curriculum_id", "position", unique=True),)
 
@@ -54,7 +55,7 @@ class Segment(Base):
     topic_id: Mapped[str] = mapped_column(ForeignKey("topics.id", ondelete="CASCADE"))
     position: Mapped[int]
     text: Mapped[str]
-    extra: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    extra: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
 
     __table_args__ = (Index("uq_segments_topic_id_position", "topic_id", "position", unique=True),)
 

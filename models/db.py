@@ -42,7 +42,7 @@ class Database:
     @staticmethod
     def _engine(url: str, pool_size: int, options: str) -> Engine:
         # Twice the timeouts of an idle machine's worst second; every statement of ours is far below.
-        # Custom plans: a generic one cannot use the partial indexes, which is what keeps the queue fast when it is long.
+        # Custom plans: a generic one cannot use the partial indexes, which keep a long queue fast.
         options = (
             f"{options} -c statement_timeout=30000 -c idle_in_transaction_session_timeout=60000"
             " -c plan_cache_mode=force_custom_plan -c TimeZone=UTC"

@@ -128,7 +128,10 @@ def find(session: Session, key: str, format_name: str) -> Found | None:
         )
     )
     row = session.execute(query).one_or_none()
-    return None if row is None else Found(key, format_name, *row)
+    if row is None:
+        return None
+    file, size_bytes, duration_seconds, sample_rate_hz = row
+    return Found(key, format_name, file, size_bytes, duration_seconds or 0.0, sample_rate_hz or 0)
 
 
 def ready_keys(session: Session, keys: Sequence[str]) -> dict[str, float]:
@@ -257,7 +260,7 @@ def forget_file(session: Session, key: str) -> None:
 
 
 def evict(session: Session, *, max_bytes: int, ttl_days: int) -> int:
-    """How many bytes of rows went: expired clips, then, above ``max_bytes``, the least recently used down to 80 % of it.
+    """How many bytes went: expired clips, then, above ``max_bytes``, the least recently used down to 80 % of it.
 
     Pinned clips stay; derived formats go before the clips they were made from. The files go with the next sweep.
     """

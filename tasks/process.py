@@ -93,10 +93,13 @@ class Process:
     def _beat_for_ever(self) -> None:
         told = False
         while True:
-            # Once leaving, the event no longer paces the loop.
-            leaving = self._leaving.wait(HEARTBEAT_SECONDS) if not told else time.sleep(HEARTBEAT_SECONDS) is None
+            if told:
+                # The event is set for good and no longer paces the loop.
+                time.sleep(HEARTBEAT_SECONDS)
+            else:
+                self._leaving.wait(HEARTBEAT_SECONDS)
             try:
-                if leaving and not told:
+                if self._leaving.is_set() and not told:
                     with self.database.transaction(durable=False) as session:
                         workers.leave(session, self.node)
                     told = True

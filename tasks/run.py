@@ -105,9 +105,9 @@ def _run_items(process: Process, kind: Kind, body: Body, job_id: str) -> None:
             items = units.claim_items(
                 session, job_id, limit=wanted, node=process.node, lease_seconds=kind.lease_seconds
             )
-            job = session.get_one(Job, job_id) if items else None
-        if job is None:
-            return
+            if not items:
+                return
+            job = session.get_one(Job, job_id)
         started = time.monotonic()
         for item in items:
             _perform(process, kind, body, job, item)

@@ -42,7 +42,9 @@ def _speak(work: Work, format_name: str) -> Done:
     database = work.process.database
     with database.transaction(durable=False) as session:
         wanted = speech_clips.find(session, spec.key, format_name)
-        source = wanted or speech_clips.find(session, spec.key, CLIP_FORMAT.name)
+        source = wanted
+        if source is None and format_name != CLIP_FORMAT.name:
+            source = speech_clips.find(session, spec.key, CLIP_FORMAT.name)
         token = None
         if source is None:
             token = speech_clips.claim(session, spec, node=work.process.node, lease_seconds=work.kind.lease_seconds)

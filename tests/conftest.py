@@ -149,6 +149,7 @@ def client(configured: Settings, clean: None) -> Iterator[object]:
 
     app = create_app(configured)
     yield app.test_client()
+    app.extensions["voiceworks"].hub.stop()
     app.extensions["voiceworks"].database.dispose()
 
 

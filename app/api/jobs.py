@@ -100,7 +100,7 @@ def get_result(job_id: str) -> Any:
     if job.kind == "speech.speak":
         from app.api.speech import send_result
 
-        return send_result(job)
+        return send_result(job.id, job.result or {}, job.resolution)
     return {"job_id": job.id, "state": job.state, "items": _counts(job), "result": job.result}
 
 

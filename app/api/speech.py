@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from flask import Response, g, jsonify, request, url_for
 from marshmallow import EXCLUDE, Schema, ValidationError, pre_load
@@ -13,6 +13,7 @@ from app.http import waiting
 from app.http.access import CLIENT
 from app.http.parsing import Number, QueryNumber, Text, one_of
 from app.http.ranges import send_stored
+from app.sockets.hub import News
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from config.versions import AUDIO_FORMATS
 from config.voices import background_lane, live_lane
@@ -127,10 +128,8 @@ def stored(key: str, extension: str) -> Response:
         raise NotFound(f"The file of clip {key} is gone; ask for its text again.") from None
 
 
-def send_result(job: Job) -> Response:
-    """The audio of a finished ``speech.speak`` job."""
-    assert job.result is not None
-    result = job.result
+def send_result(job_id: str, result: dict[str, Any], resolution: dict[str, Any]) -> Response:
+    """The audio that a ``speech.speak`` job made."""
     found = Found(
         result["clip"],
         result["format"],
@@ -143,8 +142,8 @@ def send_result(job: Job) -> Response:
         response = _audio(found)
     except FileNotFoundError:
         _forget(found.clip_key)
-        raise NotFound(f"The audio of job {job.id} has expired; ask for its text again.") from None
-    _describe(response, "hit" if result["cached"] else "miss", job.resolution)
+        raise NotFound(f"The audio of job {job_id} has expired; ask for its text again.") from None
+    _describe(response, "hit" if result["cached"] else "miss", resolution)
     return response
 
 
@@ -157,21 +156,21 @@ def _hit(found: Found, resolution: Resolution) -> Response:
 
 def _wait(spec: ClipSpec, resolution: Resolution, format_name: str) -> Response:
     here = context.current()
-    with here.hub.subscribed() as subscription:
-        with here.database.transaction() as session:
-            job, new = _submit(session, g.caller, spec, resolution, format_name)
-            waiter = waiters.join(session, job.id)
-        subscription.job_id = job.id
-        with here.hub.waiting(waiter):
-            try:
+    try:
+        with here.hub.subscribed() as subscription:
+            with here.database.transaction() as session:
+                job, new = _submit(session, g.caller, spec, resolution, format_name)
+                waiter = waiters.join(session, job.id)
+            subscription.job_id = job.id
+            with here.hub.waiting(waiter):
                 ended = waiting.until_ended(job.id, subscription, timeout_seconds=here.settings.live_wait_seconds)
-            except waiting.ClientGone:
-                # Nobody reads this; leaving as a waiter is what frees the worker.
-                return Response(status=499)
-    if ended.state != SUCCEEDED or ended.result is None:
+    except waiting.ClientGone:
+        # Nobody reads this; leaving as a waiter is what frees the worker.
+        return Response(status=499)
+    if ended["state"] != SUCCEEDED:
         _raise_failure(ended)
-    response = send_result(ended)
-    outcome = "joined" if not new else "hit" if ended.result and ended.result["cached"] else "miss"
+    response = send_result(job.id, ended["result"], resolution.as_dict())
+    outcome = "joined" if not new else "hit" if ended["result"]["cached"] else "miss"
     response.headers["X-TTS-Cache-Status"] = outcome
     here.counters.speech(outcome, spec.key)
     return response
@@ -200,11 +199,11 @@ def _submit(
         Unavailable: no worker can speak it.
     """
     settings = context.current().settings
-    if queries.live_waiting(session) >= settings.live_waiting_max:
-        raise Busy(f"{settings.live_waiting_max} requests are waiting already.", retry_after_seconds=BUSY_SECONDS)
-    if queries.live_waiting(session, account_id=caller.account_id) >= settings.live_waiting_share:
-        message = f"{settings.live_waiting_share} of your requests are waiting already."
-        raise OverShare(message, retry_after_seconds=BUSY_SECONDS)
+    waiting_in_all, waiting_here = queries.live_waiting(session, caller.account_id)
+    if waiting_in_all >= settings.live_waiting_max:
+        raise Busy(f"{waiting_in_all} requests are waiting already.", retry_after_seconds=BUSY_SECONDS)
+    if waiting_here >= settings.live_waiting_share:
+        raise OverShare(f"{waiting_here} of your requests are waiting already.", retry_after_seconds=BUSY_SECONDS)
     try:
         return submit.submit(
             session,
@@ -220,14 +219,15 @@ def _submit(
         raise Unavailable(message, retry_after_seconds=fault.retry_after_seconds) from None
 
 
-def _raise_failure(job: Job) -> None:
-    if job.error_code == "nothing_to_say":
-        raise Invalid(job.error_message or "")
-    if job.state != SUCCEEDED and job.error_code in ("disk_full", "worker_lost", "abandoned", "file_missing"):
-        raise Unavailable(job.error_message or "", retry_after_seconds=submit.RETRY_AFTER_SECONDS, code=job.error_code)
-    if job.error_code is None:
-        raise Conflict(f"Job {job.id} was {job.state} while it was waited for.", state=job.state)
-    raise RuntimeError(f"job {job.id} {job.state}: {job.error_code}: {job.error_message}")
+def _raise_failure(ended: News) -> NoReturn:
+    error = ended["error"]
+    if error is None:
+        raise Conflict(f"Job {ended['id']} was {ended['state']} while it was waited for.", state=ended["state"])
+    if error["code"] == "nothing_to_say":
+        raise Invalid(error["message"])
+    if error["code"] in ("disk_full", "worker_lost", "abandoned", "file_missing"):
+        raise Unavailable(error["message"], retry_after_seconds=submit.RETRY_AFTER_SECONDS, code=error["code"])
+    raise RuntimeError(f"job {ended['id']} {ended['state']}: {error}")
 
 
 def _forget(key: str) -> None:
@@ -237,7 +237,12 @@ def _forget(key: str) -> None:
 
 def _audio(found: Found) -> Response:
     form = AUDIO_FORMATS[found.format]
-    response = send_stored(context.current().files.path(found.file), media_type=form.media_type, etag=found.file[:32])
+    response = send_stored(
+        context.current().files.path(found.file),
+        name=f"{found.clip_key[:12]}.{found.format}",
+        media_type=form.media_type,
+        etag=found.file[:32],
+    )
     response.headers["Content-Location"] = f"/api/speech/{found.clip_key}.{found.format}"
     response.headers["X-TTS-Duration-Seconds"] = f"{found.duration_seconds:.3f}"
     response.headers["X-TTS-Sample-Rate"] = str(found.sample_rate_hz)

@@ -95,6 +95,6 @@ def _database(fault: DBAPIError) -> Response:
 
 
 def _unexpected(fault: Exception) -> Response:
-    log.exception("Unexpected error", exc_info=fault)
+    log.error("Unexpected error", exc_info=fault)
     # The request id is in the header; nothing of the cause leaves the house.
     return answer(500, "server_error", "Internal server error")

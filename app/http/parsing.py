@@ -6,8 +6,7 @@ import json
 import math
 from typing import Any, NoReturn
 
-from marshmallow import ValidationError, fields, validate
-from marshmallow.utils import missing
+from marshmallow import ValidationError, fields, missing, validate
 from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import MultiDict
 

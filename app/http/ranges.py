@@ -10,8 +10,10 @@ from flask import Response, request, send_file
 _ONE_RANGE = re.compile(r"bytes=(\d{1,18}-\d{0,18}|-\d{1,18})\Z")
 
 
-def send_stored(path: Path, *, media_type: str, etag: str) -> Response:
+def send_stored(path: Path, *, name: str, media_type: str, etag: str) -> Response:
     """The file, whole or the one range asked for; a malformed or multiple range counts as none.
+
+    ``name`` is what a browser saves it as.
 
     Raises:
         werkzeug.exceptions.RequestedRangeNotSatisfiable: the range lies outside.
@@ -23,7 +25,7 @@ def send_stored(path: Path, *, media_type: str, etag: str) -> Response:
     if request.method == "POST":
         # A range of what is made on request means nothing.
         request.environ.pop("HTTP_RANGE", None)
-    response = send_file(path, mimetype=media_type, conditional=True, etag=etag, max_age=86400)
+    response = send_file(path, mimetype=media_type, download_name=name, conditional=True, etag=etag, max_age=86400)
     response.headers["Accept-Ranges"] = "bytes"
     # What was spoken may be private; a shared cache must not keep it.
     response.cache_control.public = False

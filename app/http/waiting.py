@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import socket
 import time
+from typing import Any
 
 from flask import request
 
 from app import context
-from app.sockets.hub import Subscription
+from app.sockets.hub import News, Subscription
 from models.errors import Unavailable
-from models.jobs import queries
-from models.jobs.tables import ENDED, Job
+from models.jobs import lifecycle, queries
+from models.jobs.tables import ENDED
 
 # How soon a dropped client frees the worker that speaks for it.
 PEEK_SECONDS = 0.25
@@ -23,8 +24,8 @@ class ClientGone(Exception):
     """The client hung up; nobody will read the answer."""
 
 
-def until_ended(job_id: str, subscription: Subscription, *, timeout_seconds: float) -> Job:
-    """The job's row once it has ended; ``subscription`` was opened before the job was submitted.
+def until_ended(job_id: str, subscription: Subscription, *, timeout_seconds: float) -> News:
+    """The news that the job has ended; ``subscription`` was opened before the job was submitted.
 
     Raises:
         ClientGone: the client hung up.
@@ -35,13 +36,12 @@ def until_ended(job_id: str, subscription: Subscription, *, timeout_seconds: flo
     reread = time.monotonic() + REREAD_SECONDS
     while time.monotonic() < gives_up:
         news = subscription.get(PEEK_SECONDS)
-        ended = news is not None and news["id"] == job_id and news["state"] in ENDED
-        if ended or time.monotonic() >= reread:
+        if time.monotonic() >= reread:
             reread = time.monotonic() + REREAD_SECONDS
             with database.transaction(durable=False) as session:
-                job = queries.get(session, job_id)
-            if job.state in ENDED:
-                return job
+                news = lifecycle.summary(queries.get(session, job_id))
+        if news is not None and news["id"] == job_id and news["state"] in ENDED:
+            return news
         if news is None and client_gone():
             raise ClientGone
     raise Unavailable(f"Job {job_id} did not end within {timeout_seconds:g} s.", retry_after_seconds=5)
@@ -53,7 +53,7 @@ def client_gone() -> bool:
     if connection is None:
         return False
     # gevent's socket would wait cooperatively; the one inside answers at once.
-    inner = getattr(connection, "_sock", connection)
+    inner: Any = getattr(connection, "_sock", connection)
     try:
         return not inner.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:

@@ -113,7 +113,7 @@ def one_job(ws: Any, job_id: str) -> None:
 
 
 def _public(news: News) -> News:
-    return {name: value for name, value in news.items() if name not in ("name", "account_id", "live")}
+    return {name: value for name, value in news.items() if name not in ("name", "account_id", "result")}
 
 
 def _send(ws: Any, kind: str, data: dict[str, Any]) -> None:

@@ -67,7 +67,9 @@ class Hub:
         self._subscriptions: set[Subscription] = set()
         self._versions: dict[str, int] = {}
         self._waiters: set[str] = set()
+        self._satisfied: deque[str] = deque()
         self._started = False
+        self._stopped = threading.Event()
         self._process_id = new_id()
         self.sockets = 0
 
@@ -77,6 +79,10 @@ class Hub:
             self._started = True
             threading.Thread(target=self._listen, name="hub-listen", daemon=True).start()
             threading.Thread(target=self._repair_for_ever, name="hub-repair", daemon=True).start()
+
+    def stop(self) -> None:
+        """Ends the listening, within a second."""
+        self._stopped.set()
 
     @contextmanager
     def subscribed(
@@ -95,14 +101,18 @@ class Hub:
 
     @contextmanager
     def waiting(self, waiter_id: str) -> Iterator[None]:
-        """Keeps a waiter's row alive while the block runs, and takes it out at the end."""
+        """Keeps a waiter's row alive while the block runs; one that leaves early (by an error) leaves at once."""
         self._waiters.add(waiter_id)
         try:
             yield
-        finally:
+        except BaseException:
             self._waiters.discard(waiter_id)
             with self._database.transaction(durable=False) as session:
-                waiters.leave(session, waiter_id)
+                waiters.leave(session, [waiter_id])
+            raise
+        # It got what it waited for: nobody is in a hurry to hear of it, least of all the one who wants the answer.
+        self._waiters.discard(waiter_id)
+        self._satisfied.append(waiter_id)
 
     def clients_connected(self) -> int:
         """How many sockets all web processes hold."""
@@ -111,18 +121,18 @@ class Hub:
         return self.sockets + sum(int(count or 0) for count in (self._redis.mget(others) if others else []))
 
     def _listen(self) -> None:
-        while True:
+        while not self._stopped.is_set():
             try:
                 # No timeout on reading: silence is normal. Keepalive notices a peer that vanished.
-                pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
+                pubsub = self._redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
                 pubsub.subscribe(redis_keys.JOB_EVENTS)
-                while True:
+                while not self._stopped.is_set():
                     message = pubsub.get_message(timeout=1.0)
                     if message is not None:
                         self._hand_out(json.loads(message["data"]))
             except (redis.RedisError, OSError, ValueError) as fault:
                 log.warning("Job events are not heard; listening again in a second: %s", fault)
-                time.sleep(1.0)
+                self._stopped.wait(1.0)
 
     def _hand_out(self, news: News) -> None:
         job_id, version = news["id"], news["version"]
@@ -134,15 +144,21 @@ class Hub:
 
     def _repair_for_ever(self) -> None:
         repaired = time.monotonic()
-        while True:
-            time.sleep(FLUSH_SECONDS)
+        while not self._stopped.wait(FLUSH_SECONDS):
             try:
                 self._counters.flush(self._redis, self._database)
+                self._dismiss_satisfied()
                 if time.monotonic() - repaired >= REPAIR_SECONDS:
                     repaired = time.monotonic()
                     self.repair()
             except (redis.RedisError, SQLAlchemyError, OSError) as fault:
                 log.warning("The hub's round failed; it is tried again: %s", fault)
+
+    def _dismiss_satisfied(self) -> None:
+        gone = [self._satisfied.popleft() for _ in range(len(self._satisfied))]
+        if gone:
+            with self._database.transaction(durable=False) as session:
+                waiters.leave(session, gone)
 
     def repair(self) -> None:
         """One round: sends what was missed, renews this process's waiters and its count of sockets."""

@@ -10,7 +10,6 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
-from models.base import new_id
 from models.errors import Conflict, NotFound
 from models.events import Doorbell, Event, after_commit
 from models.jobs.tables import CANCELLED, ENDED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job, JobItem
@@ -60,14 +59,14 @@ def submit(session: Session, new: NewJob, *, doorbells: int) -> tuple[Job, bool]
             "items_succeeded": sum(item.result is not None for item in new.items),
             "state": QUEUED,
         }
-        statement = upsert(Job).values(**columns).returning(Job)
+        statement = upsert(Job).values(**columns)
         if new.dedupe_key is not None:
             statement = statement.on_conflict_do_nothing(
                 index_elements=[Job.dedupe_key],
                 # As the index spells it, without parameters.
                 index_where=text("dedupe_key is not null and state in ('queued', 'running')"),
             )
-        job = session.scalars(statement).one_or_none()
+        job = session.scalars(statement.returning(Job)).one_or_none()
         if job is not None:
             break
         # FOR SHARE waits for a finish in flight, after which the job no longer matches and we make our own.
@@ -184,7 +183,7 @@ def announce(session: Session, job: Job, *, moves: bool = False) -> None:
 
 
 def summary(job: Job) -> dict[str, Any]:
-    """What watchers are told of a job; ``account_id`` is for choosing who is told, and is not shown."""
+    """What watchers are told of a job; ``account_id`` and ``result`` are for the web process, and are not shown."""
     return {
         "id": job.id,
         "kind": job.kind,
@@ -194,8 +193,9 @@ def summary(job: Job) -> dict[str, Any]:
         "version": job.version,
         "items": {"total": job.items_total, "succeeded": job.items_succeeded, "failed": job.items_failed},
         "error": {"code": job.error_code, "message": job.error_message} if job.error_code else None,
+        # Whoever waits for live work answers with this, and need not read the row again.
+        "result": job.result if job.live else None,
         "account_id": job.account_id,
-        "live": job.live,
     }
 
 

@@ -91,15 +91,14 @@ def eta_seconds(job: Job) -> float | None:
 def versions(session: Session, job_ids: Iterable[str]) -> dict[str, int]:
     """The present version of each job, in one query; for watchers who may have missed an event."""
     rows = session.execute(select(Job.id, Job.version).where(Job.id.in_(list(job_ids))))
-    return {job_id: version for job_id, version in rows}
+    return {row.id: row.version for row in rows}
 
 
-def live_waiting(session: Session, *, account_id: str | None = None) -> int:
-    """How many live jobs have not started, in all or of one account."""
-    query = select(func.count()).where(Job.live, Job.state == QUEUED)
-    if account_id is not None:
-        query = query.where(Job.account_id == account_id)
-    return session.scalar(query) or 0
+def live_waiting(session: Session, account_id: str | None) -> tuple[int, int]:
+    """How many live jobs have not started: in all, and of one account."""
+    own = func.count().filter(Job.account_id == account_id)
+    total, of_account = session.execute(select(func.count(), own).where(Job.live, Job.state == QUEUED)).one()
+    return total, of_account
 
 
 def open_by_lane(session: Session, prefix: str) -> int:

@@ -28,9 +28,9 @@ def renew(session: Session, waiter_ids: Iterable[str]) -> None:
     session.execute(update(JobWaiter).where(JobWaiter.id.in_(list(waiter_ids))).values(expires_at=_soon()))
 
 
-def leave(session: Session, waiter_id: str) -> None:
-    """The waiter is gone."""
-    _remove(session, JobWaiter.id == waiter_id)
+def leave(session: Session, waiter_ids: Iterable[str]) -> None:
+    """These waiters are gone."""
+    _remove(session, JobWaiter.id.in_(list(waiter_ids)))
 
 
 def expire(session: Session) -> None:

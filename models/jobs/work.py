@@ -1,4 +1,4 @@
-"""What workers do with units of work: claim, renew, report, finish, fail, give back. Every write is fenced by a token."""
+"""What workers do with units of work: claim, renew, report, finish, fail, give back; fenced by a token."""
 
 from __future__ import annotations
 
@@ -165,8 +165,9 @@ def return_lapsed(session: Session, attempts_allowed: Mapping[str, int], *, node
     returned = 0
     for table in UNITS:
         lapsed = table.lease_node == node if node is not None else table.lease_until < func.now()
-        rows = session.scalars(select(table).where(table.state == RUNNING, lapsed).with_for_update(skip_locked=True))
-        for unit in list(rows):
+        held = select(table).where(table.state == RUNNING, lapsed).with_for_update(skip_locked=True)
+        rows: list[Unit] = list(session.scalars(held))
+        for unit in rows:
             if isinstance(unit, Job) and unit.items_total:
                 continue
             _return_one(session, unit, attempts_allowed)

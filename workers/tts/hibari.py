@@ -23,7 +23,7 @@ from workers.tts.provider import Capabilities, Utterance
 _VOICE = "heart"
 
 
-class _Session(hibari_tts.Hibari):  # type: ignore[misc]
+class _Session(hibari_tts.Hibari):
     """The package's synthesizer on an ONNX session with our options (its own constructor spins and grows arenas)."""
 
     def __init__(self, voice: str, threads: int) -> None:
