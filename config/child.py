@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import pwd
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -85,11 +84,9 @@ class Child:
         Raises:
             StartFailed: where it cannot be prepared or its program cannot be run.
         """
-        self.prepare()
         self._ready = False
-        # A child that we run as another user must not lend our groups to it.
-        group = None if self.user is None else pwd.getpwuid(self.user).pw_gid
         try:
+            self.prepare()
             _make_room(self.log_path)
             with self.log_path.open("ab") as log:
                 self._log_start = log.tell()
@@ -101,18 +98,20 @@ class Child:
                     cwd=self.cwd,
                     env={**os.environ, **self.env},
                     user=self.user,
-                    group=group,
+                    # Another user's program must not have our groups.
+                    group=self.user,
                     extra_groups=None if self.user is None else (),
                     # A session of its own: Ctrl-C in the terminal reaches us alone, and we stop it in its turn.
                     start_new_session=True,
                     preexec_fn=_before_exec(os.getpid(), self.death_signal, self.nice),  # noqa: PLW1509 - see there
                 )
         except OSError as fault:
-            raise StartFailed(f"{self.name} cannot be started ({self.argv[0]}): {fault.strerror or fault}.") from fault
+            raise StartFailed(f"{self.name} cannot be started: {fault}.") from fault
         self._started_at = time.monotonic()
         if self.pid_path:
-            self.pid_path.parent.mkdir(parents=True, exist_ok=True)
-            self.pid_path.write_text(f"{self._process.pid}\n{_start_ticks(self._process.pid)}\n")
+            with suppress(OSError):  # a full disk: the file is for people, the child runs without
+                self.pid_path.parent.mkdir(parents=True, exist_ok=True)
+                self.pid_path.write_text(f"{self._process.pid}\n{_start_ticks(self._process.pid)}\n")
 
     @property
     def pid(self) -> int | None:
@@ -188,6 +187,8 @@ class Child:
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines of what it has written since its latest start."""
+        if not self.log_path.exists():
+            return ""
         with self.log_path.open("rb") as log:
             # Twenty long lines fit into 16 KiB; a log of megabytes is not read for them.
             end = log.seek(0, os.SEEK_END)
@@ -230,11 +231,10 @@ def _before_exec(parent: int, death_signal: Signals, nice: int) -> Callable[[], 
     """What the new process does between fork and exec; it takes no lock that another of our threads might hold."""
 
     def run() -> None:
-        if hasattr(_libc, "prctl"):
-            _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
-            # The kernel promises a signal for a death to come: if we died before the promise, nobody would send it.
-            if os.getppid() != parent:
-                os.kill(os.getpid(), signal.SIGKILL)
+        _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+        # The kernel promises a signal for a death to come: if we died before the promise, nobody will send it.
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
         if nice:
             os.nice(nice)
 

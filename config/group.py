@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -67,7 +68,11 @@ class _StopAsked(Exception):
 
 
 class Group:
-    """Children in stages; `run` keeps them until `stop`.
+    """Children in stages; `run` keeps them until `stop`, which a program's own signals may call::
+
+        group = Group([[first], [second, third]], say=print)
+        with stopping_on_signals(group.stop):
+            sys.exit(group.run())
 
     Args:
         stages: What is started together; each stage waits until the one before is ready.
@@ -139,6 +144,10 @@ class Group:
         names = ", ".join(watched.child.name for watched in stage)
         outcome = "done" if all(watched.child.once for watched in stage) else "ready"
         self._say(f"{names} {outcome} ({time.monotonic() - began:.1f} s)")
+        for watched in stage:
+            # It will not be asked again, and what it says (the first admin's password) is meant for who started us.
+            if watched.child.once and (words := watched.child.log_tail()):
+                self._say(words)
 
     def _pause(self, seconds: float) -> None:
         if self._stop_asked_at is None:
@@ -184,20 +193,23 @@ class Group:
         self._say(f"{watched.child.name} {what}; again in {wait:.1f} s. Its log: {watched.child.log_path}")
 
     def _stop(self, stage: list[_Watched]) -> None:
-        children = [watched.child for watched in stage]
-        for child in children:
-            child.ask_to_stop()
-        asked, hurried = time.monotonic(), False
-        while children := [child for child in children if child.alive]:
+        deadlines = {}
+        for watched in stage:
+            watched.child.ask_to_stop()
+            deadlines[watched.child] = time.monotonic() + watched.child.grace_seconds
+        hurried = False
+        while deadlines := {child: deadline for child, deadline in deadlines.items() if child.alive}:
+            now = time.monotonic()
             if self._hurried and not hurried:
-                asked, hurried = time.monotonic(), True
-                for child in children:
+                hurried = True
+                for child in deadlines:
                     child.ask_to_stop()  # a fleet hurries its own workers when it hears this again
-            for child in children:
-                grace = min(child.grace_seconds, self._hurry_seconds) if hurried else child.grace_seconds
-                if time.monotonic() - asked > grace:
-                    self._say(f"{child.name} did not stop within {grace:.0f} s and is killed")
+                    deadlines[child] = min(deadlines[child], now + self._hurry_seconds)
+            for child, deadline in deadlines.items():
+                if now > deadline:
+                    self._say(f"{child.name} did not stop in time and is killed")
                     child.kill()
+                    deadlines[child] = math.inf
             time.sleep(POLL_SECONDS)
 
 

@@ -32,6 +32,7 @@ class Ownership:
 
     Raises:
         AlreadyRunning: on taking it, naming the process that holds the lock.
+        StartFailed: on taking it, where the folder cannot be written.
     """
 
     def __init__(self, lock_path: Path) -> None:
@@ -45,9 +46,12 @@ class Ownership:
 
     def take(self) -> Self:
         """Takes the lock and ends what a former owner left; for a block, use ``with``."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        # Not emptied on opening: until the lock is ours, the number in the file is another's.
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # Not emptied on opening: until the lock is ours, the number in the file is another's.
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as fault:
+            raise StartFailed(f"The folder for everything that is kept, VAR_DIR, cannot be used: {fault}.") from fault
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -171,17 +171,22 @@ def _send(pid: int, number: signal.Signals) -> None:
 
 
 def _run(argv: Sequence[str], account: Account, cwd: Path, stdin: str = "") -> None:
-    done = subprocess.run(
-        [*account.prefix, *argv],
-        input=stdin,
-        cwd=cwd,  # ours may be closed to that user
-        user=account.user,
-        extra_groups=None if account.user is None else (),
-        capture_output=True,
-        text=True,
-        timeout=_INITDB_SECONDS,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [*account.prefix, *argv],
+            input=stdin,
+            cwd=cwd,  # ours may be closed to that user
+            user=account.user,
+            group=account.user,
+            extra_groups=None if account.user is None else (),
+            start_new_session=True,  # Ctrl-C is for us: half a second later all is made, and stopped in good order
+            capture_output=True,
+            text=True,
+            timeout=_INITDB_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as fault:
+        raise StartFailed(f"The database could not be made: {fault}.") from fault
     if done.returncode:
         raise StartFailed(
             f"The database could not be made: {Path(argv[0]).name} failed"

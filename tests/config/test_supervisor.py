@@ -259,7 +259,7 @@ def test_a_nice_child_gives_way(stage: Stage) -> None:
 
 
 def test_a_missing_program_is_named() -> None:
-    with pytest.raises(StartFailed, match=r"web cannot be started \(no-such-program\): No such file"):
+    with pytest.raises(StartFailed, match=r"web cannot be started: .* No such file or directory: 'no-such-program'"):
         Child("web", ["no-such-program"], Path(os.devnull)).start()
 
 
@@ -380,7 +380,7 @@ def test_a_second_stop_hurries_and_the_echo_of_the_first_does_not(stage: Stage) 
         assert not running.ended(SAME_PRESS_SECONDS + 0.3)
         running.group.stop()
         assert running.ended(5)
-    assert "worker did not stop within 0 s and is killed" in running.said
+    assert running.said[-1] == "worker did not stop in time and is killed"
     assert not stage.processes()
 
 
@@ -595,7 +595,7 @@ def test_a_second_ctrl_c_hurries_and_leaves_nothing_behind(site: Site) -> None:
     assert not eventually(lambda: process.poll() is not None, SAME_PRESS_SECONDS + 0.1)
     process.send_signal(signal.SIGINT)
     output = process.communicate(timeout=10)[0]
-    assert "fleet did not stop within 2 s and is killed" in output
+    assert output.count("fleet did not stop in time and is killed") == 1
     assert process.returncode == 0
     assert not site.stage.processes()
 

@@ -1,0 +1,61 @@
+"""How commands show things: sentences, columns for people and ``grep``, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+
+class Failed(Exception):
+    """A command cannot do what was asked; the text is one sentence that names the mend where there is one."""
+
+    def __init__(self, message: str, *, status: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def show_json(value: object) -> None:
+    """Prints a value as JSON, laid out for reading."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def show_columns(titles: Sequence[str], rows: Sequence[Sequence[object]], *, nothing: str) -> None:
+    """Prints rows below their titles, never cut to the width of a terminal: ids are there to be copied."""
+    if not rows:
+        print(nothing)
+        return
+    texts = [list(titles), *(["" if cell is None else str(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[at]) for row in texts) for at in range(len(titles))]
+    for row in texts:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def show_pairs(pairs: Sequence[tuple[str, object]], *, indent: str = "") -> None:
+    """Prints names with their values, one a line; those without a value are left out."""
+    shown = [(name, value) for name, value in pairs if value not in (None, "", {})]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        print(f"{indent}{name.ljust(width)}  {value}")
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: ``0.8 s``, ``14 s``, ``9 min 12 s``, ``2 h 5 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 segment``, ``42 segments``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def on_terminal(stream: TextIO = sys.stdout) -> bool:
+    """Whether somebody watches as it is written."""
+    return stream.isatty()
