@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from signal import Signals
 from subprocess import DEVNULL, STDOUT, Popen
+from typing import BinaryIO
 
 # A probe costs well under a millisecond, so asking this often is free, and a start loses 10 ms to it on average.
 POLL_SECONDS = 0.02
@@ -20,7 +21,7 @@ POLL_SECONDS = 0.02
 LOG_MAX_BYTES = 20_000_000
 
 _PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
+_libc = ctypes.CDLL(None)
 
 
 class StartFailed(Exception):
@@ -87,8 +88,7 @@ class Child:
         self._ready = False
         try:
             self.prepare()
-            _make_room(self.log_path)
-            with self.log_path.open("ab") as log:
+            with _open_log(self.log_path) as log:
                 self._log_start = log.tell()
                 self._process = Popen(
                     self.argv,
@@ -221,10 +221,13 @@ def _start_ticks(pid: int) -> str:
     return "gone" if state == "Z" else fields[18]
 
 
-def _make_room(log_path: Path) -> None:
+def _open_log(log_path: Path) -> BinaryIO:
+    """The log, open for more; a long one is put aside first."""
     log_path.parent.mkdir(parents=True, exist_ok=True)
     if log_path.exists() and log_path.stat().st_size > LOG_MAX_BYTES:
         log_path.replace(log_path.with_name(log_path.name + ".1"))
+    # Its owner's alone: a program may say what is meant for the operator.
+    return os.fdopen(os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
 
 
 def _before_exec(parent: int, death_signal: Signals, nice: int) -> Callable[[], None]:

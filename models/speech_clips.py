@@ -13,10 +13,11 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from functools import cache
+from typing import Any, cast
 from uuid import uuid4
 
-from sqlalchemy import BigInteger, Double, ForeignKey, Index, delete, func, select, text, update
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, Table, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -38,6 +39,8 @@ class SpeechClip(Base):
     token: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     lease_node: Mapped[str | None]
+    # Somebody parked a unit until the clip is ready, so its maker has to ring.
+    awaited: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
     duration_seconds: Mapped[float | None] = mapped_column(Double)
     sample_rate_hz: Mapped[int | None]
     pins: Mapped[int] = mapped_column(server_default=text("0"), default=0)
@@ -62,6 +65,10 @@ class SpeechRendition(Base):
     file: Mapped[str] = mapped_column(index=True)
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+_CLIPS = cast(Table, SpeechClip.__table__)
+_RENDITIONS = cast(Table, SpeechRendition.__table__)
 
 
 @dataclass(frozen=True)
@@ -144,21 +151,34 @@ def ready_keys(session: Session, keys: Sequence[str]) -> dict[str, float]:
 
 def claim(session: Session, spec: ClipSpec, *, node: str, lease_seconds: float) -> str | None:
     """The token under which the caller makes the clip; None when it is ready or another makes it."""
-    token = uuid4().hex
-    held = {"state": MAKING, "token": token, "lease_node": node, "lease_until": _in_seconds(lease_seconds)}
-    statement = (
-        insert(SpeechClip)
-        .values(key=spec.key, spec=asdict(spec), **held)
-        .on_conflict_do_update(index_elements=[SpeechClip.key], set_=held, where=SpeechClip.state == ABSENT)
-        .returning(SpeechClip.token)
+    values = {"key": spec.key, "spec": asdict(spec), "holder": uuid4().hex, "node": node, "seconds": lease_seconds}
+    return session.execute(_claim_statement(), values).scalar()
+
+
+@cache
+def _claim_statement() -> Any:
+    held = {
+        "state": MAKING,
+        "token": bindparam("holder"),
+        "lease_node": bindparam("node"),
+        "lease_until": _in_seconds(bindparam("seconds")),
+        "awaited": False,
+    }
+    return (
+        insert(_CLIPS)
+        .values(key=bindparam("key"), spec=bindparam("spec"), pins=0, **held)
+        .on_conflict_do_update(index_elements=[_CLIPS.c.key], set_=held, where=_CLIPS.c.state == ABSENT)
+        .returning(_CLIPS.c.token)
     )
-    return session.scalar(statement)
 
 
-def being_made(session: Session, key: str) -> bool:
-    """Whether somebody is making the clip; holds its row, so that its maker finishes after the caller's commit."""
-    state = session.scalar(select(SpeechClip.state).where(SpeechClip.key == key).with_for_update(read=True))
-    return state == MAKING
+def await_maker(session: Session, key: str) -> bool:
+    """Whether somebody is making the clip; if so, that one will ring (``made`` and ``abandon`` say so) when it is done.
+
+    Holds the clip's row until the caller's commit, so the maker finishes after the caller has parked.
+    """
+    statement = update(SpeechClip).where(SpeechClip.key == key, SpeechClip.state == MAKING).values(awaited=True)
+    return session.scalar(statement.returning(SpeechClip.key)) is not None
 
 
 def renew(session: Session, tokens: Iterable[str], *, lease_seconds: float) -> set[str]:
@@ -180,30 +200,34 @@ def made(
     duration_seconds: float,
     sample_rate_hz: int,
     files: Iterable[MadeFile],
-) -> None:
-    """The clip is ready, its files stored.
+) -> bool:
+    """The clip is ready, its files stored; true when somebody waits for it.
 
     Raises:
         LeaseLost: somebody else makes it by now; nothing was written.
     """
-    changed = session.scalar(
-        update(SpeechClip)
-        .where(SpeechClip.key == key, SpeechClip.token == token, SpeechClip.state == MAKING)
-        .values(
-            state=READY,
-            token=None,
-            lease_until=None,
-            lease_node=None,
-            duration_seconds=duration_seconds,
-            sample_rate_hz=sample_rate_hz,
-            last_used_at=func.now(),
-        )
-        .returning(SpeechClip.key)
-    )
-    if changed is None:
+    values = {"clip": key, "holder": token, "seconds": duration_seconds, "rate": sample_rate_hz}
+    awaited = session.execute(_made_statement(), values).scalar()
+    if awaited is None:
         raise LeaseLost(f"Clip {key} is not made under {token} any more.")
     for file in files:
         add_rendition(session, key, file)
+    return bool(awaited)
+
+
+@cache
+def _made_statement() -> Any:
+    held = (_CLIPS.c.key == bindparam("clip"), _CLIPS.c.token == bindparam("holder"), _CLIPS.c.state == MAKING)
+    values = {
+        "state": READY,
+        "token": None,
+        "lease_until": None,
+        "lease_node": None,
+        "duration_seconds": bindparam("seconds"),
+        "sample_rate_hz": bindparam("rate"),
+        "last_used_at": func.now(),
+    }
+    return update(_CLIPS).where(*held).values(**values).returning(_CLIPS.c.awaited)
 
 
 def add_rendition(session: Session, key: str, made_file: MadeFile) -> None:
@@ -216,14 +240,19 @@ def add_rendition(session: Session, key: str, made_file: MadeFile) -> None:
         "file": made_file.file,
         "size_bytes": made_file.size_bytes,
     }
-    session.execute(insert(SpeechRendition).values(**values).on_conflict_do_nothing())
+    session.execute(_rendition_statement(), values)
 
 
-def abandon(session: Session, key: str, token: str) -> None:
-    """The caller does not make the clip after all; the next one may."""
-    session.execute(
-        update(SpeechClip).where(SpeechClip.key == key, SpeechClip.token == token).values(state=ABSENT, token=None)
-    )
+@cache
+def _rendition_statement() -> Any:
+    return insert(_RENDITIONS).on_conflict_do_nothing()
+
+
+def abandon(session: Session, key: str, token: str) -> bool:
+    """The caller does not make the clip after all, the next one may; true when somebody waits for it."""
+    freed = {"state": ABSENT, "token": None, "lease_until": None, "lease_node": None}
+    held = (SpeechClip.key == key, SpeechClip.token == token, SpeechClip.state == MAKING)
+    return bool(session.scalar(update(SpeechClip).where(*held).values(**freed).returning(SpeechClip.awaited)))
 
 
 def return_lapsed(session: Session, *, node: str | None = None) -> list[str]:

@@ -41,22 +41,20 @@ def _speak(work: Work, format_name: str) -> Done:
     spec = ClipSpec(**work.params["clip"])
     database = work.process.database
     with database.transaction(durable=False) as session:
-        wanted = speech_clips.find(session, spec.key, format_name)
-        source = wanted
-        if source is None and format_name != CLIP_FORMAT.name:
-            source = speech_clips.find(session, spec.key, CLIP_FORMAT.name)
-        token = None
-        if source is None:
-            token = speech_clips.claim(session, spec, node=work.process.node, lease_seconds=work.kind.lease_seconds)
-    if wanted is not None and work.process.files.exists(wanted.file):
-        return Done(_result(wanted, cached=True))
+        token = speech_clips.claim(session, spec, node=work.process.node, lease_seconds=work.kind.lease_seconds)
+        wanted = source = None
+        if token is None:
+            wanted = speech_clips.find(session, spec.key, format_name)
+            source = wanted or speech_clips.find(session, spec.key, CLIP_FORMAT.name)
     if token is not None:
         return _make(work, spec, token, format_name)
+    if wanted is not None and work.process.files.exists(wanted.file):
+        return Done(_result(wanted, cached=True))
     if source is None:
         # Somebody else makes it; who claimed it just now may have finished in between, which _park sees.
         raise Parked(
             f"clip:{spec.key}",
-            lambda session: speech_clips.being_made(session, spec.key),
+            lambda session: speech_clips.await_maker(session, spec.key),
             for_seconds=work.kind.lease_seconds,
         )
     return _derive(work, source, format_name)
@@ -83,7 +81,7 @@ def _make(work: Work, spec: ClipSpec, token: str, format_name: str) -> Done:
         raise
 
     def write(session: Session) -> None:
-        speech_clips.made(
+        awaited = speech_clips.made(
             session,
             spec.key,
             token,
@@ -91,7 +89,8 @@ def _make(work: Work, spec: ClipSpec, token: str, format_name: str) -> Done:
             sample_rate_hz=clip.sample_rate_hz,
             files=files,
         )
-        units.wake(session, f"clip:{spec.key}")
+        if awaited:
+            units.wake(session, f"clip:{spec.key}")
 
     asked = files[-1]
     found = Found(spec.key, asked.format, asked.file, asked.size_bytes, clip.duration_seconds, clip.sample_rate_hz)
@@ -129,8 +128,8 @@ def store(files: FileStore, clip: Clip, format_name: str) -> MadeFile:
 
 
 def _abandon(session: Session, key: str, token: str) -> None:
-    speech_clips.abandon(session, key, token)
-    units.wake(session, f"clip:{key}")
+    if speech_clips.abandon(session, key, token):
+        units.wake(session, f"clip:{key}")
 
 
 def _renew_clip(session: Session, tokens: Iterable[str], seconds: float) -> set[str]:

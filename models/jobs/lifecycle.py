@@ -176,14 +176,17 @@ def delete(session: Session, job_id: str) -> None:
     session.delete(job)
 
 
-def announce(session: Session, job: Job, *, moves: bool = False) -> None:
-    """Tells watchers of the job's present row, after the commit; ``moves`` when only its bar moved."""
+def announce(session: Session, job: Any, *, moves: bool = False) -> None:
+    """Tells watchers of a job (a ``Job``, or its row) after the commit; ``moves`` when only its bar moved."""
     name = "job.finished" if job.state in ENDED else "job.progress"
     after_commit(session, Event(name, job.id, summary(job), moves=moves and job.state not in ENDED))
 
 
-def summary(job: Job) -> dict[str, Any]:
-    """What watchers are told of a job; ``account_id`` and ``result`` are for the web process, and are not shown."""
+def summary(job: Any) -> dict[str, Any]:
+    """What watchers are told of a job (a ``Job``, or its row).
+
+    ``account_id`` and ``result`` are for the web process, which does not show them.
+    """
     return {
         "id": job.id,
         "kind": job.kind,

@@ -1,12 +1,17 @@
-"""What workers do with units of work: claim, renew, report, finish, fail, give back; fenced by a token."""
+"""What workers do with units of work: claim, renew, report, finish, fail, give back; fenced by a token.
+
+The statements are built once: a worker runs a dozen of them for every sentence it speaks, and putting one together
+costs more than running it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from functools import cache
+from typing import Any, cast
 from uuid import uuid4
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import Integer, Table, bindparam, case, func, select, update
 from sqlalchemy.orm import Session
 
 from models.errors import LeaseLost
@@ -17,10 +22,39 @@ from models.jobs.tables import FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job, 
 Unit = Job | JobItem
 UNITS: tuple[type[Job], type[JobItem]] = (Job, JobItem)
 
+_FREED: dict[str, Any] = {"token": None, "lease_until": None, "lease_node": None}
+_NO_ERROR: dict[str, Any] = {"error_code": None, "error_message": None}
+_ERROR: dict[str, Any] = {"error_code": bindparam("code"), "error_message": bindparam("message")}
+
+
+def _in_seconds(seconds: Any) -> Any:
+    return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+
+
+# What a worker may do to a unit that it holds: the only writes to a running unit.
+_CHANGES: dict[str, dict[str, Any]] = {
+    "report": {"progress": bindparam("share"), "phase": bindparam("phase")},
+    "finish": {
+        "state": SUCCEEDED,
+        "result": bindparam("made", type_=Job.result.type),
+        "finished_at": func.now(),
+        **_FREED,
+        **_NO_ERROR,
+    },
+    "fail": {"state": FAILED, "finished_at": func.now(), **_ERROR, **_FREED},
+    "retry": {"state": QUEUED, "run_after": _in_seconds(bindparam("pause")), **_ERROR, **_FREED},
+    "release": {
+        "state": QUEUED,
+        "run_after": _in_seconds(bindparam("pause")),
+        "waits_on": bindparam("wanted"),
+        **_FREED,
+    },
+}
+
 
 def claim_job(session: Session, job_id: str, *, node: str, lease_seconds: float) -> Job | None:
     """The job, held by the caller; None when there is nothing to do (a doubled message, a paused or ended job)."""
-    claimed = _claim(session, Job, Job.id == job_id, limit=1, node=node, lease_seconds=lease_seconds)
+    claimed = _claim(session, Job, job_id, limit=1, node=node, lease_seconds=lease_seconds)
     for job in claimed:
         announce(session, job)
         return job
@@ -29,36 +63,39 @@ def claim_job(session: Session, job_id: str, *, node: str, lease_seconds: float)
 
 def claim_items(session: Session, job_id: str, *, limit: int, node: str, lease_seconds: float) -> list[JobItem]:
     """At most ``limit`` open items of a job, held by the caller, in order; none of a paused or ended job."""
-    mine = (JobItem.job_id == job_id) & select(Job.id).where(
-        Job.id == job_id, Job.state.in_((QUEUED, RUNNING))
-    ).exists()
-    items = _claim(session, JobItem, mine, limit=limit, node=node, lease_seconds=lease_seconds)
-    if items:
+    items = _claim(session, JobItem, job_id, limit=limit, node=node, lease_seconds=lease_seconds)
+    if items and session.get_one(Job, job_id).state == QUEUED:
         started = session.scalars(
             update(Job)
             .where(Job.id == job_id, Job.state == QUEUED)
             .values(state=RUNNING, version=Job.version + 1, updated_at=func.now(), started_at=_first(Job.started_at))
-            .returning(Job)
+            .returning(Job),
+            execution_options={"populate_existing": True},
         ).one_or_none()
         if started is not None:
             announce(session, started)
     return sorted(items, key=lambda item: item.position)
 
 
-def _claim(session: Session, table: Any, which: Any, *, limit: int, node: str, lease_seconds: float) -> list[Any]:
-    ready = (
-        select(table.id)
-        .where(table.state == QUEUED, table.run_after <= func.now(), which)
-        .order_by(table.position if table is JobItem else table.id)
-        .limit(limit)
-        .with_for_update(of=table, skip_locked=True)
-        .correlate(None)
-    )
+def _claim(session: Session, table: Any, job_id: str, *, limit: int, node: str, lease_seconds: float) -> list[Any]:
+    values = {"job": job_id, "most": limit, "holder": uuid4().hex, "node": node, "seconds": lease_seconds}
+    return list(session.scalars(_claim_statement(table), values, execution_options={"populate_existing": True}))
+
+
+@cache
+def _claim_statement(table: Any) -> Any:
+    ready = select(table.id).where(table.state == QUEUED, table.run_after <= func.now())
+    if table is Job:
+        ready = ready.where(Job.id == bindparam("job"))
+    else:
+        open_job = select(Job.id).where(Job.id == bindparam("job"), Job.state.in_((QUEUED, RUNNING)))
+        ready = ready.where(JobItem.job_id == bindparam("job"), open_job.exists()).order_by(JobItem.position)
+    ready = ready.limit(bindparam("most")).with_for_update(of=table, skip_locked=True).correlate(None)
     values: dict[str, Any] = {
         "state": RUNNING,
-        "token": uuid4().hex,
-        "lease_node": node,
-        "lease_until": _in_seconds(lease_seconds),
+        "token": bindparam("holder"),
+        "lease_node": bindparam("node"),
+        "lease_until": _in_seconds(bindparam("seconds")),
         "attempts": table.attempts + 1,
         "waits_on": None,
         "started_at": _first(table.started_at),
@@ -66,8 +103,8 @@ def _claim(session: Session, table: Any, which: Any, *, limit: int, node: str, l
     if table is Job:
         values |= {"version": Job.version + 1, "updated_at": func.now()}
     # As an array: the planner might run a bare sub-select once for every row, and claim more than the limit.
-    statement = update(table).where(table.id == func.any(func.array(ready.scalar_subquery()))).values(**values)
-    return list(session.scalars(statement.returning(table), execution_options={"populate_existing": True}))
+    chosen = func.any(func.array(ready.scalar_subquery()))
+    return update(table).where(table.id == chosen).values(**values).returning(table)
 
 
 def renew(session: Session, table: Any, tokens: Iterable[str], *, lease_seconds: float) -> set[str]:
@@ -87,8 +124,8 @@ def report(session: Session, job: Job, *, progress: float, phase: str | None) ->
     Raises:
         LeaseLost: it was cancelled, paused, or is somebody else's by now.
     """
-    values = {"progress": min(max(progress, 0.0), 1.0), "phase": phase}
-    announce(session, _write_job(session, job, values), moves=True)
+    row = _write(session, job, "report", share=min(max(progress, 0.0), 1.0), phase=phase)
+    announce(session, row, moves=True)
 
 
 def finish(session: Session, unit: Unit, result: Mapping[str, Any]) -> None:
@@ -97,12 +134,7 @@ def finish(session: Session, unit: Unit, result: Mapping[str, Any]) -> None:
     Raises:
         LeaseLost: the unit is not the caller's any more; nothing was written.
     """
-    ended = {"state": SUCCEEDED, "result": dict(result), "finished_at": func.now(), **_FREED, **_NO_ERROR}
-    if isinstance(unit, JobItem):
-        _write(session, JobItem, unit, ended)
-        _count(session, unit.job_id, succeeded=1)
-    else:
-        announce(session, _write_job(session, unit, {**ended, "progress": 1.0}))
+    _settle(session, unit, "finish", succeeded=1, made=dict(result))
 
 
 def fail(session: Session, unit: Unit, *, code: str, message: str, retry_in_seconds: float | None = None) -> None:
@@ -111,17 +143,10 @@ def fail(session: Session, unit: Unit, *, code: str, message: str, retry_in_seco
     Raises:
         LeaseLost: the unit is not the caller's any more; nothing was written.
     """
-    error = {"error_code": code, "error_message": message, **_FREED}
-    if retry_in_seconds is not None:
-        values = {**error, "state": QUEUED, "run_after": _in_seconds(retry_in_seconds)}
-    else:
-        values = {**error, "state": FAILED, "finished_at": func.now()}
-    if isinstance(unit, Job):
-        announce(session, _write_job(session, unit, values))
-        return
-    _write(session, JobItem, unit, values)
     if retry_in_seconds is None:
-        _count(session, unit.job_id, failed=1, error=(code, message))
+        _settle(session, unit, "fail", failed=1, code=code, message=message)
+    else:
+        _settle(session, unit, "retry", code=code, message=message, pause=retry_in_seconds)
 
 
 def release(session: Session, unit: Unit, *, waits_on: str | None = None, for_seconds: float = 0.0) -> None:
@@ -130,18 +155,65 @@ def release(session: Session, unit: Unit, *, waits_on: str | None = None, for_se
     Raises:
         LeaseLost: the unit is not the caller's any more; nothing was written.
     """
-    table = type(unit)
-    values = {
-        "state": QUEUED,
-        "waits_on": waits_on,
-        "run_after": _in_seconds(for_seconds),
-        "attempts": table.attempts - 1,
-        **_FREED,
-    }
+    _write(session, unit, "release", wanted=waits_on, pause=for_seconds)
+
+
+def _settle(session: Session, unit: Unit, change: str, succeeded: int = 0, failed: int = 0, **values: Any) -> None:
+    row = _write(session, unit, change, **values)
     if isinstance(unit, Job):
-        _write_job(session, unit, values)
-    else:
-        _write(session, JobItem, unit, values)
+        announce(session, row)
+    elif succeeded or failed:
+        counts = {"job": unit.job_id, "succeeded": succeeded, "failed": failed, "code": None, "message": None}
+        counted = session.execute(_count_statement(), counts | {name: values.get(name) for name in ("code", "message")})
+        announce(session, counted.one(), moves=True)
+
+
+def _write(session: Session, unit: Unit, change: str, **values: Any) -> Any:
+    """Changes a unit that the caller holds, and gives its row; the only door for writes by workers."""
+    held = {"unit": unit.id, "holder": unit.token}
+    row = session.execute(_change_statement(type(unit), change), held | values).one_or_none()
+    if row is None:
+        raise LeaseLost(f"Unit {unit.id} is not held under {unit.token} any more.")
+    return row
+
+
+@cache
+def _change_statement(model: type[Unit], change: str) -> Any:
+    table = _table(model)
+    values = dict(_CHANGES[change])
+    if change == "release":
+        values["attempts"] = table.c.attempts - 1
+    if model is Job:
+        values |= {"version": table.c.version + 1, "updated_at": func.now()}
+        if change == "finish":
+            values["progress"] = 1.0
+    held = (table.c.id == bindparam("unit"), table.c.token == bindparam("holder"), table.c.state == RUNNING)
+    statement = update(table).where(*held).values(**values)
+    # Of an item nobody is told, so its row need not travel.
+    return statement.returning(*table.c) if model is Job else statement.returning(table.c.id)
+
+
+@cache
+def _count_statement() -> Any:
+    jobs = _table(Job)
+    succeeded, failed = (bindparam(name, type_=Integer) for name in ("succeeded", "failed"))
+    done = jobs.c.items_succeeded + jobs.c.items_failed + succeeded + failed
+    # A paused job whose last items were in flight is done too.
+    last = (done >= jobs.c.items_total) & jobs.c.state.in_((QUEUED, RUNNING, PAUSED))
+    outcome = case((jobs.c.items_succeeded + succeeded > 0, SUCCEEDED), else_=FAILED)
+    values: dict[str, Any] = {
+        "items_succeeded": jobs.c.items_succeeded + succeeded,
+        "items_failed": jobs.c.items_failed + failed,
+        "progress": done * 1.0 / jobs.c.items_total,
+        "state": case((last, outcome), else_=jobs.c.state),
+        "finished_at": case((last, func.now()), else_=jobs.c.finished_at),
+        "version": jobs.c.version + 1,
+        "updated_at": func.now(),
+        # The last failure is the job's, until all is well.
+        "error_code": func.coalesce(bindparam("code"), jobs.c.error_code),
+        "error_message": func.coalesce(bindparam("message"), jobs.c.error_message),
+    }
+    return update(jobs).where(jobs.c.id == bindparam("job")).values(**values).returning(*jobs.c)
 
 
 def wake(session: Session, waits_on: str) -> None:
@@ -154,7 +226,9 @@ def wake(session: Session, waits_on: str) -> None:
             .returning(Job.id if table is Job else JobItem.job_id)
         )
         for job_id in set(session.scalars(woken)):
-            _ring_once(session, job_id)
+            job = session.get(Job, job_id)
+            if job is not None:
+                after_commit(session, Doorbell(job.lane, job.kind, job.id))
 
 
 def return_lapsed(session: Session, attempts_allowed: Mapping[str, int], *, node: str | None = None) -> int:
@@ -165,20 +239,17 @@ def return_lapsed(session: Session, attempts_allowed: Mapping[str, int], *, node
     returned = 0
     for table in UNITS:
         lapsed = table.lease_node == node if node is not None else table.lease_until < func.now()
-        held = select(table).where(table.state == RUNNING, lapsed).with_for_update(skip_locked=True)
-        rows: list[Unit] = list(session.scalars(held))
+        held = select(table).where(table.state == RUNNING, table.token.is_not(None), lapsed)
+        rows: list[Unit] = list(session.scalars(held.with_for_update(skip_locked=True)))
         for unit in rows:
-            if isinstance(unit, Job) and unit.items_total:
-                continue
             _return_one(session, unit, attempts_allowed)
-            returned += 1
+        returned += len(rows)
     return returned
 
 
 def _return_one(session: Session, unit: Unit, attempts_allowed: Mapping[str, int]) -> None:
     job = unit if isinstance(unit, Job) else session.get_one(Job, unit.job_id)
-    allowed = attempts_allowed.get(job.kind, 3)
-    if unit.attempts >= allowed:
+    if unit.attempts >= attempts_allowed.get(job.kind, 3):
         message = f"Its worker was lost {unit.attempts} times (last: {unit.lease_node})."
         fail(session, unit, code="worker_lost", message=message)
         return
@@ -186,62 +257,8 @@ def _return_one(session: Session, unit: Unit, attempts_allowed: Mapping[str, int
     after_commit(session, Doorbell(job.lane, job.kind, job.id))
 
 
-_FREED: dict[str, Any] = {"token": None, "lease_until": None, "lease_node": None}
-_NO_ERROR: dict[str, Any] = {"error_code": None, "error_message": None}
-
-
-def _write(session: Session, table: Any, unit: Unit, values: Mapping[str, Any]) -> Any:
-    """Changes a unit that the caller holds; the only door for writes by workers."""
-    changed = session.scalars(
-        update(table)
-        .where(table.id == unit.id, table.token == unit.token, table.state == RUNNING)
-        .values(**values)
-        .returning(table),
-        execution_options={"populate_existing": True, "synchronize_session": False},
-    ).one_or_none()
-    if changed is None:
-        raise LeaseLost(f"Unit {unit.id} is not held under {unit.token} any more.")
-    return changed
-
-
-def _write_job(session: Session, job: Job, values: Mapping[str, Any]) -> Job:
-    changed: Job = _write(session, Job, job, {**values, "version": Job.version + 1, "updated_at": func.now()})
-    return changed
-
-
-def _count(
-    session: Session, job_id: str, *, succeeded: int = 0, failed: int = 0, error: tuple[str, str] | None = None
-) -> None:
-    done = Job.items_succeeded + Job.items_failed + succeeded + failed
-    # A paused job whose last items were in flight is done too.
-    last = (done >= Job.items_total) & Job.state.in_((QUEUED, RUNNING, PAUSED))
-    outcome = case((Job.items_succeeded + succeeded > 0, SUCCEEDED), else_=FAILED)
-    values: dict[str, Any] = {
-        "items_succeeded": Job.items_succeeded + succeeded,
-        "items_failed": Job.items_failed + failed,
-        "progress": done * 1.0 / Job.items_total,
-        "state": case((last, outcome), else_=Job.state),
-        "finished_at": case((last, func.now()), else_=Job.finished_at),
-        "version": Job.version + 1,
-        "updated_at": func.now(),
-    }
-    if error is not None:
-        values |= {"error_code": error[0], "error_message": error[1]}
-    job = session.scalars(
-        update(Job).where(Job.id == job_id).values(**values).returning(Job),
-        execution_options={"populate_existing": True, "synchronize_session": False},
-    ).one()
-    announce(session, job, moves=True)
-
-
-def _ring_once(session: Session, job_id: str) -> None:
-    job = session.get(Job, job_id)
-    if job is not None:
-        after_commit(session, Doorbell(job.lane, job.kind, job.id))
-
-
-def _in_seconds(seconds: float) -> Any:
-    return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+def _table(model: type[Unit]) -> Table:
+    return cast(Table, model.__table__)
 
 
 def _first(column: Any) -> Any:

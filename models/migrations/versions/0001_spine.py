@@ -111,6 +111,7 @@ def upgrade() -> None:
         sa.Column("token", sa.Text(), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("lease_node", sa.Text(), nullable=True),
+        sa.Column("awaited", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("duration_seconds", sa.Double(), nullable=True),
         sa.Column("sample_rate_hz", sa.Integer(), nullable=True),
         sa.Column("pins", sa.Integer(), server_default=sa.text("0"), nullable=False),
