@@ -1,0 +1,1 @@
+"""Measurements, side by side in one run: ``python -m bench``. Nothing here is asserted; figures are reported."""

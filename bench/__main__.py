@@ -1,0 +1,90 @@
+"""``python -m bench [--repeats 5] [measure …]``: runs the measures in turns and writes the medians as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.bare import Bare
+from bench.measures import MEASURES, Figures
+from bench.service import Service
+
+# Figure, goal, whether it is met; a goal that is not met stays in the table.
+GOALS = {
+    "miss_over_bare_ms": ("<= 25", lambda value: value <= 25),
+    "hit_p50_ms": ("<= 5", lambda value: value <= 5),
+    "prefetch_of_bare": (">= 0.75", lambda value: value >= 0.75),
+    "identical_bodies": ("= 1", lambda value: value == 1),
+    "identical_misses": ("<= 1", lambda value: value <= 1),
+    "identical_beside_bulk_bodies": ("= 1", lambda value: value == 1),
+    "identical_beside_bulk_misses": ("= 0", lambda value: value == 0),
+    "interactive_p95_ratio": ("<= 1.5", lambda value: value <= 1.5),
+}
+PACKAGES = ("celery", "flask", "gevent", "gunicorn", "hibari-tts", "onnxruntime", "sqlalchemy", "psycopg", "redis")
+
+
+def main() -> None:
+    """Measures, prints a table, writes ``bench/results/<time>.json``."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("measures", nargs="*", choices=[[], *(measure.__name__ for measure in MEASURES)])
+    arguments = parser.parse_args()
+    chosen = [measure for measure in MEASURES if not arguments.measures or measure.__name__ in arguments.measures]
+    console = Console()
+    repeats: list[Figures] = []
+    load_before = os.getloadavg()
+    with Service() as service, Bare() as bare:
+        console.print(f"Started in {service.start_seconds:.1f} s.")
+        for repeat in range(arguments.repeats):
+            figures: Figures = {"start_seconds": service.start_seconds}
+            for measure in chosen:
+                console.print(f"repeat {repeat + 1} of {arguments.repeats}: {measure.__name__} …")
+                figures |= measure(service, bare)
+            repeats.append(figures)
+    path = _write(repeats, load_before)
+    _show(console, repeats)
+    console.print(f"Load average before {load_before[0]:.2f}, after {os.getloadavg()[0]:.2f}. Written to {path}.")
+
+
+def _write(repeats: list[Figures], load_before: tuple[float, float, float]) -> Path:
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    now = datetime.now(UTC)
+    result = {
+        "commit": commit.stdout.strip() or None,
+        "time": now.isoformat(),
+        "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "load_average_before": load_before,
+        "load_average_after": os.getloadavg(),
+        "medians": {name: statistics.median(each[name] for each in repeats) for name in repeats[0]},
+        "repeats": repeats,
+    }
+    path = Path(__file__).parent / "results" / f"{now:%Y%m%dT%H%M%S}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result, indent=1))
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _show(console: Console, repeats: list[Figures]) -> None:
+    table = Table("figure", "median", "min", "max", "goal", "")
+    for name in repeats[0]:
+        values = [each[name] for each in repeats]
+        median = statistics.median(values)
+        goal, met = GOALS.get(name, ("", None))
+        verdict = "" if met is None else "met" if met(median) else "not met"
+        table.add_row(name, *(f"{value:.4g}" for value in (median, min(values), max(values))), goal, verdict)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""The whole product, started for the purpose on a folder and ports of its own, and a client for it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+import requests
+
+_ROOT = Path(__file__).parents[1]
+_START_SECONDS = 60.0
+
+
+class Service:
+    """Voiceworks as ``make serve`` runs it."""
+
+    def __enter__(self) -> Service:
+        self._folder = tempfile.TemporaryDirectory(prefix="vw-bench-")
+        self._key = secrets.token_urlsafe(32)
+        self._port = _free_port()
+        env = os.environ | {
+            "VAR_DIR": self._folder.name,
+            "PORTS": str(self._port),
+            "FLOWER_PORT": str(_free_port()),
+            "VOICEWORKS_API_KEY": self._key,
+            "LIVE_WAITING_SHARE": "256",
+        }
+        for name in ("DATABASE_URL", "REDIS_URL", "STREAM_REDIS_URL"):
+            env.pop(name, None)
+        began = time.monotonic()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "app", "serve"], cwd=_ROOT, env=env, stdout=subprocess.DEVNULL
+        )
+        self._wait_until_it_speaks(began)
+        self.start_seconds = time.monotonic() - began
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        self._process.terminate()
+        self._process.wait(60)
+        self._folder.cleanup()
+
+    def client(self) -> Client:
+        """A client with a connection of its own."""
+        return Client(f"http://127.0.0.1:{self._port}", self._key)
+
+    def cpu_seconds(self) -> float:
+        """Processor time of the whole process tree so far."""
+        total = 0.0
+        for process in [psutil.Process(self._process.pid), *psutil.Process(self._process.pid).children(recursive=True)]:
+            try:
+                times = process.cpu_times()
+            except psutil.NoSuchProcess:
+                continue
+            total += times.user + times.system
+        return total
+
+    def _wait_until_it_speaks(self, began: float) -> None:
+        while True:
+            assert self._process.poll() is None, "it did not start"
+            assert time.monotonic() - began < _START_SECONDS, "it did not start in time"
+            try:
+                if self.client().speak("Ready.").ok:
+                    return
+            except requests.ConnectionError:
+                pass
+            time.sleep(0.05)
+
+
+class Client:
+    """One keep-alive connection."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url = url
+        self._session = requests.Session()
+        self._session.headers["X-API-Key"] = key
+
+    def speak(self, text: str, **more: Any) -> requests.Response:
+        """``POST /api/tts``."""
+        return self._session.post(f"{self._url}/api/tts", json={"text": text, **more}, timeout=120)
+
+    def timed(self, text: str) -> tuple[float, requests.Response]:
+        """Seconds until the last byte of the answer, and the answer."""
+        began = time.perf_counter()
+        answer = self.speak(text)
+        seconds = time.perf_counter() - began
+        answer.raise_for_status()
+        return seconds, answer
+
+    def store_course(self, segments: list[str]) -> str:
+        """The id of a new course of one topic."""
+        body = {"title": "Bench", "content": [{"title": "All", "segments": segments}]}
+        answer = self._session.post(f"{self._url}/api/curriculum", json=body, timeout=60)
+        answer.raise_for_status()
+        return str(answer.json()["id"])
+
+    def prefetch(self, curriculum_id: str) -> str:
+        """The id of the job that speaks a course."""
+        body = {"curriculum_id": curriculum_id}
+        answer = self._session.post(f"{self._url}/api/tts/prefetch/topic", json=body, timeout=60)
+        answer.raise_for_status()
+        return str(answer.json()["job_id"])
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        """The job now."""
+        found: dict[str, Any] = self._session.get(f"{self._url}/api/jobs/{job_id}", timeout=60).json()
+        return found
+
+    def cancel(self, job_id: str) -> None:
+        """Cancels a job."""
+        self._session.post(f"{self._url}/api/jobs/{job_id}/cancel", timeout=60)
+
+    def wait(self, job_id: str) -> dict[str, Any]:
+        """The job once it has ended; asked ten times a second, so that asking costs little."""
+        while (job := self.job(job_id))["state"] not in ("succeeded", "failed", "cancelled"):
+            time.sleep(0.1)
+        return job
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,33 @@
+"""Texts to speak, each a new one, so that nothing is found in a cache."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+_SUBJECTS = "the old navigator|a young clockmaker|the harbour master|her patient brother|every careful captain".split(
+    "|"
+)
+_VERBS = "carried|measured|described|repaired|remembered|studied|doubted|copied".split("|")
+_OBJECTS = "the brass instrument|a folded chart|the evening star|his second watch|the long table of numbers".split("|")
+_PLACES = "before the tide turned|in the quiet harbour|under a clear winter sky|while the ship lay still".split("|")
+
+_numbers = itertools.count(random.SystemRandom().randrange(100_000, 900_000))
+
+
+def short_sentence() -> str:
+    """Six words, about two seconds."""
+    number = next(_numbers)
+    return f"Call number {number % 1000} to room {number // 1000 % 90 + 10}."
+
+
+def ten_seconds() -> str:
+    """One sentence of about ten seconds."""
+    pick = random.Random(next(_numbers))
+    parts = [f"{pick.choice(_SUBJECTS)} {pick.choice(_VERBS)} {pick.choice(_OBJECTS)}" for _ in range(3)]
+    return f"On day {next(_numbers) % 900 + 100}, {parts[0]}, {parts[1]}, and {parts[2]} {pick.choice(_PLACES)}."
+
+
+def thirty_seconds() -> str:
+    """Three sentences of about ten seconds each."""
+    return " ".join(ten_seconds() for _ in range(3))
