@@ -7,13 +7,14 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import ForeignKey, func, select, update
+from sqlalchemy import ForeignKey, bindparam, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.base import Base, new_id, utc_now
+from models.base import Base, new_id
 from models.errors import Conflict, Invalid, NotFound
 
 ROLES = ("admin", "operator", "agent", "client")
@@ -155,15 +156,19 @@ def caller_of_key(session: Session, secret: str) -> Caller | None:
     """Who holds this API key; None when it is unknown, expired, or its account is disabled."""
     if not secret:
         return None
-    row = session.execute(
-        select(ApiKey, Account).join(Account, Account.id == ApiKey.account_id).where(ApiKey.digest == _digest(secret))
-    ).one_or_none()
-    if row is None:
-        return None
-    key, account = row
-    if account.disabled or (key.expires_at is not None and key.expires_at <= utc_now()):
-        return None
-    return Caller(account.id, account.username, key.role)
+    row = session.execute(_holder_statement(), {"secret": _digest(secret)}).one_or_none()
+    return None if row is None else Caller(row.id, row.username, row.role)
+
+
+@cache
+def _holder_statement() -> Any:
+    """Asked with every request, so it is built once and reads no more than it needs."""
+    in_time = ApiKey.expires_at.is_(None) | (ApiKey.expires_at > func.now())
+    return (
+        select(Account.id, Account.username, ApiKey.role)
+        .join(ApiKey, ApiKey.account_id == Account.id)
+        .where(ApiKey.digest == bindparam("secret"), in_time, ~Account.disabled)
+    )
 
 
 def key_used(session: Session, secret: str) -> None:

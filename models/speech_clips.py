@@ -118,27 +118,25 @@ class Found:
 
 def find(session: Session, key: str, format_name: str) -> Found | None:
     """The rendition of a ready clip, in one query; None when it has to be made."""
-    query = (
-        select(
-            SpeechRendition.file,
-            SpeechRendition.size_bytes,
-            SpeechClip.duration_seconds,
-            SpeechClip.sample_rate_hz,
-        )
-        .join(SpeechClip, SpeechClip.key == SpeechRendition.clip_key)
-        .where(
-            SpeechRendition.clip_key == key,
-            SpeechRendition.format == format_name,
-            SpeechRendition.sample_rate_hz == 0,
-            SpeechRendition.loudness_lufs == 0.0,
-            SpeechClip.state == READY,
-        )
-    )
-    row = session.execute(query).one_or_none()
+    row = session.execute(_find_statement(), {"clip": key, "form": format_name}).one_or_none()
     if row is None:
         return None
-    file, size_bytes, duration_seconds, sample_rate_hz = row
-    return Found(key, format_name, file, size_bytes, duration_seconds or 0.0, sample_rate_hz or 0)
+    return Found(key, format_name, row.file, row.size_bytes, row.duration_seconds or 0.0, row.sample_rate_hz or 0)
+
+
+@cache
+def _find_statement() -> Any:
+    return (
+        select(_RENDITIONS.c.file, _RENDITIONS.c.size_bytes, _CLIPS.c.duration_seconds, _CLIPS.c.sample_rate_hz)
+        .join(_CLIPS, _CLIPS.c.key == _RENDITIONS.c.clip_key)
+        .where(
+            _RENDITIONS.c.clip_key == bindparam("clip"),
+            _RENDITIONS.c.format == bindparam("form"),
+            _RENDITIONS.c.sample_rate_hz == 0,
+            _RENDITIONS.c.loudness_lufs == 0.0,
+            _CLIPS.c.state == READY,
+        )
+    )
 
 
 def ready_keys(session: Session, keys: Sequence[str]) -> dict[str, float]:

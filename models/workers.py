@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, delete, func, select, update
+from sqlalchemy import BigInteger, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.types import Text
@@ -90,9 +91,14 @@ def forget_old(session: Session) -> None:
 def engine_revisions(session: Session) -> dict[str, str]:
     """The revision of every engine some worker had lately, the newest worker's word counting."""
     found: dict[str, str] = {}
-    for engines in session.scalars(select(Worker.engines).order_by(Worker.started_at)):
+    for engines in session.scalars(_engines_statement()):
         found.update(engines)
     return found
+
+
+@cache
+def _engines_statement() -> Any:
+    return select(Worker.engines).order_by(Worker.started_at)
 
 
 def alive(session: Session) -> list[Worker]:
@@ -103,9 +109,14 @@ def alive(session: Session) -> list[Worker]:
 
 def able(session: Session, lane: str) -> int:
     """How many live workers consume a lane."""
+    return session.scalar(_able_statement(), {"wanted": [lane]}) or 0
+
+
+@cache
+def _able_statement() -> Any:
     fresh = Worker.heartbeat_at > func.now() - timedelta(seconds=ALIVE_SECONDS)
-    query = select(func.count()).where(fresh, ~Worker.draining, Worker.lanes.contains([lane]))
-    return session.scalar(query) or 0
+    serves = Worker.lanes.contains(bindparam("wanted", type_=ARRAY(Text)))
+    return select(func.count()).where(fresh, ~Worker.draining, serves)
 
 
 def engines_available(session: Session) -> set[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import case, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -43,6 +44,7 @@ class NewJob:
 
 def submit(session: Session, new: NewJob, *, doorbells: int) -> tuple[Job, bool]:
     """The stored job, and whether it is new; an unfinished one with the same ``dedupe_key`` is joined instead."""
+    done = sum(item.result is not None for item in new.items)
     while True:
         columns = {
             "id": new.id,
@@ -56,17 +58,11 @@ def submit(session: Session, new: NewJob, *, doorbells: int) -> tuple[Job, bool]
             "dedupe_key": new.dedupe_key,
             "parent_id": new.parent_id,
             "items_total": len(new.items),
-            "items_succeeded": sum(item.result is not None for item in new.items),
+            "items_succeeded": done,
+            "progress": done / len(new.items) if new.items else 0.0,
             "state": QUEUED,
         }
-        statement = upsert(Job).values(**columns)
-        if new.dedupe_key is not None:
-            statement = statement.on_conflict_do_nothing(
-                index_elements=[Job.dedupe_key],
-                # As the index spells it, without parameters.
-                index_where=text("dedupe_key is not null and state in ('queued', 'running')"),
-            )
-        job = session.scalars(statement.returning(Job)).one_or_none()
+        job = session.scalars(_insert_statement(), columns).one_or_none()
         if job is not None:
             break
         # FOR SHARE waits for a finish in flight, after which the job no longer matches and we make our own.
@@ -95,6 +91,13 @@ def submit(session: Session, new: NewJob, *, doorbells: int) -> tuple[Job, bool]
         after_commit(session, Doorbell(job.lane, job.kind, job.id, doorbells))
     announce(session, job)
     return job, True
+
+
+@cache
+def _insert_statement() -> Any:
+    # The index as it is spelled, without parameters. It holds no job without a key, so those never conflict.
+    unfinished = text("dedupe_key is not null and state in ('queued', 'running')")
+    return upsert(Job).on_conflict_do_nothing(index_elements=[Job.dedupe_key], index_where=unfinished).returning(Job)
 
 
 def cancel(session: Session, job_id: str) -> Job:
@@ -145,9 +148,12 @@ def retry(session: Session, job_id: str, *, able_workers: int) -> Job:
         run_after=func.now(),
         attempts=0,
         items_failed=0,
+        progress=case((Job.items_total > 0, Job.items_succeeded * 1.0 / Job.items_total), else_=0.0),
+        phase=None,
         error_code=None,
         error_message=None,
         dedupe_key=None,
+        started_at=None,
         finished_at=None,
         token=None,
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import distinct, func, select
+from sqlalchemy import bindparam, distinct, func, select
 from sqlalchemy.orm import Session
 
 from models.base import utc_now
@@ -96,9 +98,14 @@ def versions(session: Session, job_ids: Iterable[str]) -> dict[str, int]:
 
 def live_waiting(session: Session, account_id: str | None) -> tuple[int, int]:
     """How many live jobs have not started: in all, and of one account."""
-    own = func.count().filter(Job.account_id == account_id)
-    total, of_account = session.execute(select(func.count(), own).where(Job.live, Job.state == QUEUED)).one()
+    total, of_account = session.execute(_live_statement(), {"account": account_id}).one()
     return total, of_account
+
+
+@cache
+def _live_statement() -> Any:
+    own = func.count().filter(Job.account_id == bindparam("account"))
+    return select(func.count(), own).where(Job.live, Job.state == QUEUED)
 
 
 def open_by_lane(session: Session, prefix: str) -> int:

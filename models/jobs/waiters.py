@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
+from typing import Any, cast
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Table, bindparam, delete, func, insert, null, select, update
 from sqlalchemy.orm import Session
 
 from models.base import new_id
@@ -17,10 +19,17 @@ WAITER_SECONDS = 15
 
 def join(session: Session, job_id: str, *, lasting: bool = False) -> str:
     """The id of a new waiter; a ``lasting`` one needs no renewal and never leaves."""
-    waiter = JobWaiter(id=new_id(), job_id=job_id, expires_at=None if lasting else _soon())
-    session.add(waiter)
-    session.flush()
-    return waiter.id
+    waiter_id = new_id()
+    session.execute(_join_statement(lasting), {"id": waiter_id, "job_id": job_id})
+    return waiter_id
+
+
+@cache
+def _join_statement(lasting: bool) -> Any:
+    waiters = cast(Table, JobWaiter.__table__)
+    return insert(waiters).values(
+        id=bindparam("id"), job_id=bindparam("job_id"), expires_at=null() if lasting else _soon()
+    )
 
 
 def renew(session: Session, waiter_ids: Iterable[str]) -> None:
