@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, g, request
@@ -14,7 +17,7 @@ from app import context
 from app.api.health import collect_stats
 from app.http import access
 from app.http.access import CLIENT, Access, Forbidden, Unauthorized, visible_to
-from app.sockets.hub import News
+from app.sockets.hub import News, Subscription
 from models.base import iso, new_id, utc_now
 from models.errors import NotFound
 from models.jobs import lifecycle, queries
@@ -25,9 +28,6 @@ sock = Sock()
 
 UNAUTHORIZED, FORBIDDEN, UNKNOWN = 4401, 4403, 4404
 STATS_SECONDS = 5.0
-# How long a socket waits for news before it looks whether its client said something.
-TURN_SECONDS = 0.25
-# A page of ours, or a program (which sends no Origin).
 _MAX_MESSAGE_BYTES = 64 * 1024
 
 
@@ -75,16 +75,14 @@ def everything(ws: Any) -> None:
     sees = visible_to(g.caller)
     with here.hub.subscribed(wanted=lambda news: sees is None or news["account_id"] == sees) as subscription:
         _send(ws, "connected", {"client_id": new_id(), "server_time": iso(utc_now())})
-        stats_due = 0.0
-        while True:
-            if time.monotonic() >= stats_due:
-                stats_due = time.monotonic() + STATS_SECONDS
-                _send(ws, "stats_update", collect_stats(here))
-            news = subscription.get(TURN_SECONDS)
+        _send(ws, "stats_update", here.hub.figures(lambda: collect_stats(here)))
+        stats_due = time.monotonic() + STATS_SECONDS
+        for news in _conversation(ws, subscription, STATS_SECONDS):
             if news is not None:
                 _send(ws, news["name"], _public(news))
-            else:
-                _answer(ws)
+            if time.monotonic() >= stats_due:
+                stats_due = time.monotonic() + STATS_SECONDS
+                _send(ws, "stats_update", here.hub.figures(lambda: collect_stats(here)))
 
 
 @socket("/ws/jobs/<job_id>", allowed=CLIENT)
@@ -98,18 +96,38 @@ def one_job(ws: Any, job_id: str) -> None:
         except NotFound as fault:
             ws.close(UNKNOWN, fault.message[:120])
             return
-        news: News | None = {"name": "job.snapshot", **lifecycle.summary(job)}
+        snapshot = {"name": "job.snapshot", **lifecycle.summary(job)}
         version = 0
+        for news in itertools.chain([snapshot], _conversation(ws, subscription, STATS_SECONDS)):
+            if news is None or news["version"] <= version:
+                continue
+            version = news["version"]
+            _send(ws, news["name"], _public(news))
+            if news["state"] in ENDED:
+                ws.close(1000, "The job has ended.")
+                return
+
+
+def _conversation(ws: Any, subscription: Subscription, turn_seconds: float) -> Iterator[News | None]:
+    """News in order, None when there was none for a turn, until the client is gone; answers the client in between."""
+    threading.Thread(target=_hear, args=(ws, subscription), name="socket-hear", daemon=True).start()
+    while True:
+        news = subscription.get(turn_seconds)
+        if news is None or "said" not in news:
+            yield news
+        elif news["said"] is None:
+            return
+        else:
+            _answer(ws, news["said"])
+
+
+def _hear(ws: Any, subscription: Subscription) -> None:
+    """Puts what the client says into the same queue as the news, so that nobody has to poll for either."""
+    try:
         while True:
-            if news is not None and news["version"] > version:
-                version = news["version"]
-                _send(ws, news["name"], _public(news))
-                if news["state"] in ENDED:
-                    ws.close(1000, "The job has ended.")
-                    return
-            elif news is None:
-                _answer(ws)
-            news = subscription.get(TURN_SECONDS)
+            subscription.put({"said": ws.receive()})
+    except ConnectionClosed:
+        subscription.put({"said": None})
 
 
 def _public(news: News) -> News:
@@ -120,11 +138,7 @@ def _send(ws: Any, kind: str, data: dict[str, Any]) -> None:
     ws.send(json.dumps({"type": kind, "data": data, "timestamp": iso(utc_now())}))
 
 
-def _answer(ws: Any) -> None:
-    """Answers what the client said meanwhile, if anything."""
-    said = ws.receive(timeout=0)
-    if said is None:
-        return
+def _answer(ws: Any, said: str | bytes) -> None:
     if not isinstance(said, str) or len(said) > _MAX_MESSAGE_BYTES:
         _send(ws, "error", {"error": "Text messages of at most 64 KiB are expected."})
         return

@@ -71,6 +71,7 @@ class Hub:
         self._started = False
         self._stopped = threading.Event()
         self._process_id = new_id()
+        self._figures: tuple[float, News] = (0.0, {})
         self.sockets = 0
 
     def start(self) -> None:
@@ -113,6 +114,14 @@ class Hub:
         # It got what it waited for: nobody is in a hurry to hear of it, least of all the one who wants the answer.
         self._waiters.discard(waiter_id)
         self._satisfied.append(waiter_id)
+
+    def figures(self, compute: Callable[[], News]) -> News:
+        """What ``compute`` gives, computed at most once a second for all sockets together."""
+        at, found = self._figures
+        if not found or time.monotonic() - at > 1.0:
+            found = compute()
+            self._figures = (time.monotonic(), found)
+        return found
 
     def clients_connected(self) -> int:
         """How many sockets all web processes hold."""
