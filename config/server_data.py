@@ -20,8 +20,8 @@ from pathlib import Path
 from config.child import POLL_SECONDS, StartFailed
 
 # Postgres asks only that it is not root. In a user namespace of its own root is somebody else to it, and to the files
-# still root: no account, no chown. The namespace drops the signal at our death, which setpriv asks for again.
-_IN_NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "setpriv", "--pdeathsig", "INT")
+# still root: no account, no chown. It keeps its process number and the signal that it gets when we die.
+_IN_NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 
 # initdb takes 0.4 s on a quiet machine, a hundred times less than this.
 _INITDB_SECONDS = 60.0

@@ -21,7 +21,7 @@ from config.settings import Settings
 
 # What a user waits for comes first, so that two cores are not shared by nine starting interpreters; nobody waits for
 # the page that shows the workers. A program that is not named here starts with the second.
-_FIRST = ("web", "fleet", "worker_upkeep")
+_FIRST = ("web", "fleet")
 _LAST = ("flower",)
 _RELEASE = "release"
 
@@ -30,6 +30,15 @@ _RELEASE = "release"
 _READY: dict[str, Callable[[Settings], bool]] = {
     # Users and the demonstration talk to it at once.
     "web": lambda settings: answers_health(settings.host, settings.ports[0]),
+    # Somebody can be spoken to: each live worker says so by a file (tasks/fleet.py).
+    "fleet": lambda settings: any((settings.var_dir / "run").glob("live-*.ready")),
+}
+
+# The ports a program listens on. Looked at before its start, or the answers of another program on that port would be
+# taken for its own.
+_PORTS: dict[str, Callable[[Settings], tuple[int, ...]]] = {
+    "web": lambda settings: settings.ports,
+    "flower": lambda settings: (settings.flower_port,),
 }
 
 # Seconds from "please stop" to the kill; what is cut off is done again by whoever finds its lease expired.
@@ -88,6 +97,27 @@ def answers_health(host: str, port: int) -> bool:
             return b" 200 " in connection.recv(64).partition(b"\r\n")[0]
     except OSError:
         return False
+
+
+def refuse_used_ports(name: str, settings: Settings) -> None:
+    """Makes sure that a program finds its ports free.
+
+    Raises:
+        StartFailed: naming the port that another program listens on.
+    """
+    for port in _PORTS[name](settings) if name in _PORTS else ():
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        with socket.socket(family) as probe:
+            # As servers do: a port whose last connections are still closing is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.host, port))
+            except OSError as fault:
+                setting = "PORTS" if name == "web" else f"{name.upper()}_PORT"
+                raise StartFailed(
+                    f"Port {port} of {settings.host} cannot be used by {name}: {fault.strerror}. "
+                    f"Stop the program that uses it, or choose another with {setting}."
+                ) from fault
 
 
 def say(line: str) -> None:
@@ -223,6 +253,7 @@ class Supervisor:
             cwd=self._folder,
             grace_seconds=_GRACE_SECONDS.get(name, _OTHER_GRACE_SECONDS),
             probe=partial(_READY.get(name, lambda settings: True), self._settings),
+            prepare=partial(refuse_used_ports, name, self._settings),
             once=name == _RELEASE,
         )
 

@@ -13,7 +13,7 @@ from workers import device
 # The longest sentence on a slow core, and a margin; the supervisor gives the fleet itself a little more.
 GRACE_SECONDS = 25.0
 # What a worker reads at its start (tasks/worker.py); not imported from there, because that loads Celery.
-ENGINES, THREADS = "WORKER_ENGINES", "WORKER_THREADS"
+ENGINES, THREADS, READY_FILE = "WORKER_ENGINES", "WORKER_THREADS", "WORKER_READY_FILE"
 
 
 @dataclass(frozen=True)
@@ -63,27 +63,33 @@ def members(cores: int) -> list[Member]:
     return found
 
 
-def children(configured: settings.Settings, wanted: list[Member]) -> list[Child]:
-    """The members as child processes, each with its own log."""
-    return [
-        Child(
-            name=member.node,
-            argv=member.argv,
-            log_path=configured.var_dir / "log" / f"{member.node}.log",
-            pid_path=configured.var_dir / "run" / f"{member.node}.pid",
-            env=member.env,
-            nice=member.nice,
-            grace_seconds=GRACE_SECONDS,
-        )
-        for member in wanted
-    ]
+def stages(configured: settings.Settings, wanted: list[Member]) -> list[list[Child]]:
+    """The members as child processes; those that somebody waits for first, so that they have the cores to themselves."""
+    live = [_child(configured, member) for member in wanted if not member.nice]
+    return [live, [_child(configured, member) for member in wanted if member.nice]]
+
+
+def _child(configured: settings.Settings, member: Member) -> Child:
+    run = configured.var_dir / "run"
+    ready_file = run / f"{member.node}.ready"
+    return Child(
+        name=member.node,
+        argv=member.argv,
+        log_path=configured.var_dir / "log" / f"{member.node}.log",
+        pid_path=run / f"{member.node}.pid",
+        env=member.env | {READY_FILE: str(ready_file)},
+        nice=member.nice,
+        grace_seconds=GRACE_SECONDS,
+        prepare=lambda: ready_file.unlink(missing_ok=True),
+        probe=ready_file.exists,
+    )
 
 
 def main() -> int:
     """Runs the fleet until it is told to stop; a worker that dies is started again."""
     configured = settings.load()
     group = Group(
-        [children(configured, members(device.cores()))], say=lambda line: print(line, flush=True), failed_starts=None
+        stages(configured, members(device.cores())), say=lambda line: print(line, flush=True), failed_starts=None
     )
     with stopping_on_signals(group.stop):
         return group.run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from celery import signals
@@ -18,6 +19,8 @@ __all__ = ["app"]
 ENGINES = "WORKER_ENGINES"
 THREADS = "WORKER_THREADS"
 DEVICE = "WORKER_DEVICE"
+# Made once the worker can take work, for whoever waits to start the next.
+READY_FILE = "WORKER_READY_FILE"
 
 
 @signals.celeryd_after_setup.connect
@@ -32,9 +35,13 @@ def _begin(sender: str, instance: Any, **_: Any) -> None:
     # In the order of -Q; the register is told last, when the first message could really be taken.
     lanes = list(instance.app.amqp.queues.consume_from)
     this.start_heartbeat()
-    signals.worker_ready.connect(
-        lambda **_: this.register(device=device.name, lanes=lanes, engines=revisions), weak=False
-    )
+
+    def ready(**_: Any) -> None:
+        this.register(device=device.name, lanes=lanes, engines=revisions)
+        if READY_FILE in os.environ:
+            Path(os.environ[READY_FILE]).touch()
+
+    signals.worker_ready.connect(ready, weak=False)
 
 
 @signals.worker_shutting_down.connect

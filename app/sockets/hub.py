@@ -70,7 +70,8 @@ class Hub:
         self._satisfied: deque[str] = deque()
         self._started = False
         self._stopped = threading.Event()
-        self._process_id = new_id()
+        # Of this process once it has started: the app was made before the fork.
+        self._process_id = ""
         self._figures: tuple[float, News] = (0.0, {})
         self.sockets = 0
 
@@ -78,6 +79,7 @@ class Hub:
         """Begins to listen; once a process, after any fork."""
         if not self._started:
             self._started = True
+            self._process_id = new_id()
             threading.Thread(target=self._listen, name="hub-listen", daemon=True).start()
             threading.Thread(target=self._repair_for_ever, name="hub-repair", daemon=True).start()
 

@@ -155,7 +155,9 @@ def release(session: Session, unit: Unit, *, waits_on: str | None = None, for_se
     Raises:
         LeaseLost: the unit is not the caller's any more; nothing was written.
     """
-    _write(session, unit, "release", wanted=waits_on, pause=for_seconds)
+    row = _write(session, unit, "release", wanted=waits_on, pause=for_seconds)
+    if isinstance(unit, Job):
+        announce(session, row)
 
 
 def _settle(session: Session, unit: Unit, change: str, succeeded: int = 0, failed: int = 0, **values: Any) -> None:
