@@ -49,6 +49,9 @@ app.conf.update(
     broker_transport_options={
         "visibility_timeout": 6 * 3600,
         "queue_order_strategy": "priority",
+        # One more try at once, for a connection that broke while idle; kombu's own default sleeps for six seconds.
+        "max_retries": 1,
+        "interval_start": 0,
         "socket_connect_timeout": 1,
         "socket_timeout": 10,
         "socket_keepalive": True,

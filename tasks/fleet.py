@@ -64,7 +64,7 @@ def members(cores: int) -> list[Member]:
 
 
 def stages(configured: settings.Settings, wanted: list[Member]) -> list[list[Child]]:
-    """The members as child processes; those that somebody waits for first, so that they have the cores to themselves."""
+    """The members as child processes; first those that somebody waits for, while the cores are theirs alone."""
     live = [_child(configured, member) for member in wanted if not member.nice]
     return [live, [_child(configured, member) for member in wanted if member.nice]]
 
