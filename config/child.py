@@ -21,7 +21,9 @@ POLL_SECONDS = 0.02
 LOG_MAX_BYTES = 20_000_000
 
 _PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
+# Looked up here: between fork and exec the look-up would wait for a lock that another thread, importing a library,
+# may have held at the fork, and for ever.
+_prctl = ctypes.CDLL(None).prctl
 
 
 class StartFailed(Exception):
@@ -232,9 +234,10 @@ def _open_log(log_path: Path) -> BinaryIO:
 
 def _before_exec(parent: int, death_signal: Signals, nice: int) -> Callable[[], None]:
     """What the new process does between fork and exec; it takes no lock that another of our threads might hold."""
+    number = int(death_signal)
 
     def run() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
+        _prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
         # The kernel promises a signal for a death to come: if we died before the promise, nobody will send it.
         if os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)

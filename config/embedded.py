@@ -130,7 +130,7 @@ def postgres(var_dir: Path, *, durable: bool = True) -> Child:
         death_signal=signal.SIGINT,
         grace_seconds=_STOP_SECONDS,
         probe=partial(postgres_ready, var_dir),
-        prepare=partial(prepare_postgres, var_dir),
+        prepare=partial(prepare_postgres, var_dir, durable=durable),
     )
 
 
@@ -163,7 +163,7 @@ def valkey(var_dir: Path, name: ValkeyName) -> Child:
     )
 
 
-def prepare_postgres(var_dir: Path) -> None:
+def prepare_postgres(var_dir: Path, *, durable: bool = True) -> None:
     """Makes the database where there is none, and clears away what a killed server left: itself, or its lock files.
 
     Raises:
@@ -174,7 +174,7 @@ def prepare_postgres(var_dir: Path) -> None:
     server_data.make_private(socket_dir(var_dir), account)
     server_data.end_former_servers(data, "postgres", signal.SIGINT)
     if not data.exists():
-        server_data.make_database(data, DATABASE, account)
+        server_data.make_database(data, DATABASE, account, durable=durable)
     server_data.give_to(data, account)
     # No server lives on this data, so these files are stale. Postgres itself would look only whether the number in
     # them is some process of ours, find one that got it since, and refuse to start for ever.

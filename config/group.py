@@ -185,7 +185,7 @@ class Group:
             watched.child.start()
         except StartFailed as fault:
             # It ran before, so this may pass (a full disk): the rest keeps working meanwhile.
-            self._wait_for_next_life(watched, f"could not be started again: {fault}", 0.0)
+            self._wait_for_next_life(watched, f"could not be started again ({fault})", 0.0)
 
     def _wait_for_next_life(self, watched: _Watched, what: str, lived_seconds: float) -> None:
         wait = watched.backoff.after(lived_seconds)

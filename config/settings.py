@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from environs import Env, EnvError, validate
+from environs import Env, EnvValidationError, validate
 
 from config import embedded
 
@@ -84,7 +84,7 @@ def load() -> Settings:
     var_dir = Path(env.str("VAR_DIR", "var") or "var").expanduser().resolve()
     database_url = env.str("DATABASE_URL", "") or ""
     redis_url = env.str("REDIS_URL", "") or ""
-    ports = env.list("PORTS", [8766], subcast=int, validate=validate.Length(min=1))
+    ports = [port.strip() for port in (env.str("PORTS", "") or "8766").split(",")]
     open_surfaces = env.list("OPEN_SURFACES", [], subcast=str, validate=validate.ContainsOnly(SURFACES))
     values: dict[str, Any] = {
         "host": env.str("HOST", "127.0.0.1"),
@@ -106,11 +106,7 @@ def load() -> Settings:
         "log_level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
     }
     stream_redis_url = env.str("STREAM_REDIS_URL", "") or ""
-    try:
-        env.seal()
-    except EnvError as fault:
-        raise SettingsError(_lines(fault)) from None
-    faults = [f"PORTS: {port} is outside 1 to 65535" for port in ports if not 1 <= port <= 65535]
+    faults = _faults(env) + [f"PORTS: {port!r} is no port from 1 to 65535" for port in ports if not _is_port(port)]
     if database_url and not database_url.startswith(("postgresql://", "postgresql+psycopg://")):
         faults.append("DATABASE_URL: expected postgresql://…")
     faults += [
@@ -127,7 +123,7 @@ def load() -> Settings:
         stream_redis_url=stream_redis_url or redis_url or embedded.valkey_url(var_dir, "stream"),
         embedded_postgres=not database_url,
         embedded_redis=not redis_url,
-        ports=tuple(ports),
+        ports=tuple(map(int, ports)),
         open_surfaces=frozenset(open_surfaces),
         **values,
     )
@@ -137,8 +133,15 @@ def _with_driver(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://", 1) if url.startswith("postgresql://") else url
 
 
-def _lines(fault: EnvError) -> str:
-    messages = getattr(fault, "error_messages", None)
-    if not isinstance(messages, dict):
-        return str(fault)
-    return "\n".join(f"{name}: {' '.join(map(str, texts))}" for name, texts in messages.items())
+def _is_port(text: str) -> bool:
+    return text.isdecimal() and 1 <= int(text) <= 65535
+
+
+def _faults(env: Env) -> list[str]:
+    """A line for each variable that could not be read."""
+    try:
+        env.seal()
+    except EnvValidationError as fault:
+        messages: Any = fault.error_messages
+        return [f"{name}: {' '.join(map(str, texts))}" for name, texts in messages.items()]
+    return []

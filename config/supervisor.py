@@ -253,9 +253,16 @@ class Supervisor:
             cwd=self._folder,
             grace_seconds=_GRACE_SECONDS.get(name, _OTHER_GRACE_SECONDS),
             probe=partial(_READY.get(name, lambda settings: True), self._settings),
-            prepare=partial(refuse_used_ports, name, self._settings),
+            prepare=partial(self._prepare, name),
             once=name == _RELEASE,
         )
+
+    def _prepare(self, name: str) -> None:
+        refuse_used_ports(name, self._settings)
+        if name == "fleet":
+            # Of workers of an earlier life, which would make it ready before it has begun.
+            for said_ready in (self._settings.var_dir / "run").glob("live-*.ready"):
+                said_ready.unlink(missing_ok=True)
 
 
 def serve(settings: Settings, procfile: Path, *, only: Collection[str] | None = None) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import ForeignKey, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base, new_id
@@ -80,13 +81,15 @@ def create(session: Session, *, username: str, password: str, role: str, email: 
         raise Invalid(f"Role {role!r} is not one of {', '.join(ROLES)}.")
     if len(password) < 8:
         raise Invalid(f"The password has {len(password)} characters; at least 8 are needed.")
-    if session.scalar(select(Account.id).where(Account.username == username)):
+    values = {"id": new_id(), "username": username, "password_hash": _passwords.hash(password)}
+    account = session.scalars(
+        insert(Account)
+        .values(**values, role=role, email=email, disabled=False)
+        .on_conflict_do_nothing(index_elements=[Account.username])
+        .returning(Account)
+    ).one_or_none()
+    if account is None:
         raise Conflict(f"There is a user {username!r} already.")
-    account = Account(
-        id=new_id(), username=username, password_hash=_passwords.hash(password), role=role, email=email, disabled=False
-    )
-    session.add(account)
-    session.flush()
     return account
 
 

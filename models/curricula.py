@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,10 +10,11 @@ from typing import Any
 
 from sqlalchemy import ForeignKey, Index, func, insert, select
 from sqlalchemy import text as sql
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base, new_id
-from models.errors import Conflict, NotFound
+from models.errors import Conflict, Invalid, NotFound
 
 
 class Curriculum(Base):
@@ -102,6 +104,7 @@ def create(
 
     Raises:
         Conflict: a topic's or segment's id is taken.
+        Invalid: an id is used twice.
     """
     curriculum = Curriculum(id=new_id(), account_id=account_id, title=title, description=description, extra=extra)
     session.add(curriculum)
@@ -109,10 +112,13 @@ def create(
     topic_rows, segment_rows = _rows(curriculum.id, topics)
     _refuse_taken_ids(session, Topic, [row["id"] for row in topic_rows])
     _refuse_taken_ids(session, Segment, [row["id"] for row in segment_rows])
-    if topic_rows:
-        session.execute(insert(Topic), topic_rows)
-    if segment_rows:
-        session.execute(insert(Segment), segment_rows)
+    try:
+        if topic_rows:
+            session.execute(insert(Topic), topic_rows)
+        if segment_rows:
+            session.execute(insert(Segment), segment_rows)
+    except IntegrityError as fault:
+        raise Conflict("Another request has just stored a topic or segment of the same id.") from fault
     return curriculum
 
 
@@ -213,7 +219,9 @@ def _rows(curriculum_id: str, topics: Sequence[NewTopic]) -> tuple[list[dict[str
 
 
 def _refuse_taken_ids(session: Session, table: type[Topic] | type[Segment], ids: list[str]) -> None:
-    doubled = sorted({found for found in ids if ids.count(found) > 1}) if len(set(ids)) < len(ids) else []
-    taken = doubled or list(session.scalars(select(table.id).where(table.id.in_(ids)).limit(5)))
+    doubled = [each for each, times in Counter(ids).items() if times > 1][:5]
+    if doubled:
+        raise Invalid(f"{table.__name__} id {doubled[0]!r} is given more than once.", ids=doubled)
+    taken = list(session.scalars(select(table.id).where(table.id.in_(ids)).limit(5)))
     if taken:
         raise Conflict(f"{table.__name__} id {taken[0]!r} is already in use.", ids=taken)

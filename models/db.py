@@ -20,6 +20,8 @@ Result = TypeVar("Result")
 
 # Postgres is back about two seconds after a kill; a restart of its machine takes longer than a slice should wait.
 PERSIST_SECONDS = 20.0
+# Errors that say nothing but "not now".
+_TRY_AGAIN = frozenset({"DeadlockDetected", "SerializationFailure"})
 
 
 class Database:
@@ -75,7 +77,9 @@ class Database:
             self._deliver(signals)
 
     def persist(self, write: Callable[[Session], Result], *, durable: bool = True) -> Result:
-        """Runs ``write`` in a transaction, again while Postgres is away; ``write`` must be fenced by a token.
+        """Runs ``write`` in a transaction, again while Postgres is away or when it lost to another transaction.
+
+        ``write`` must be fenced by a token: it may run twice.
 
         Raises:
             DBAPIError: when Postgres stayed away for ``PERSIST_SECONDS``.
@@ -87,9 +91,10 @@ class Database:
                 with self.transaction(durable=durable) as session:
                     return write(session)
             except DBAPIError as fault:
-                if not is_disconnect(fault) or time.monotonic() > give_up:
+                passing = is_disconnect(fault) or type(fault.orig).__name__ in _TRY_AGAIN
+                if not passing or time.monotonic() > give_up:
                     raise
-                log.warning("Postgres is away; trying again: %s", fault.orig)
+                log.warning("Postgres refused for now; trying again: %s", fault.orig)
             time.sleep(pause)
             pause = min(pause * 2, 1.0)
 

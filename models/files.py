@@ -10,6 +10,8 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 # Far longer than the time between writing a file and committing its row.
@@ -81,7 +83,8 @@ class FileStore:
     def strays(self, known: set[str], *, older_than_seconds: float = GRACE_SECONDS) -> Iterator[Path]:
         """Files that no row points to, and drafts that nobody finished, beyond their grace period."""
         oldest = time.time() - older_than_seconds
-        for path in self._root.glob("??/*"):
-            if path.name not in known and path.stat().st_mtime < oldest:
-                yield path
-        yield from (path for path in self._unfinished.iterdir() if path.stat().st_mtime < oldest)
+        for path in chain(self._root.glob("??/*"), self._unfinished.iterdir()):
+            # Gone by now: a draft that got its name, a file that another sweep removed.
+            with suppress(FileNotFoundError):
+                if path.name not in known and path.stat().st_mtime < oldest:
+                    yield path

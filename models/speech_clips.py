@@ -216,7 +216,7 @@ def made(
 @cache
 def _made_statement() -> Any:
     held = (_CLIPS.c.key == bindparam("clip"), _CLIPS.c.token == bindparam("holder"), _CLIPS.c.state == MAKING)
-    values = {
+    values: dict[str, Any] = {
         "state": READY,
         "token": None,
         "lease_until": None,
@@ -293,7 +293,8 @@ def evict(session: Session, *, max_bytes: int, ttl_days: int) -> int:
     """
     old = SpeechClip.last_used_at < func.now() - timedelta(days=ttl_days)
     before = size(session)[1]
-    session.execute(delete(SpeechClip).where(SpeechClip.state == READY, SpeechClip.pins == 0, old))
+    # With them what was never made, such as a text without a word.
+    session.execute(delete(SpeechClip).where(SpeechClip.state != MAKING, SpeechClip.pins == 0, old))
     if size(session)[1] > max_bytes:
         goal = int(max_bytes * 0.8)
         derived = SpeechRendition.format != CLIP_FORMAT.name
@@ -327,5 +328,5 @@ def files_in_use(session: Session) -> set[str]:
     return set(session.scalars(select(SpeechRendition.file)))
 
 
-def _in_seconds(seconds: float) -> Any:
+def _in_seconds(seconds: Any) -> Any:
     return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)

@@ -115,10 +115,13 @@ class Process:
         memory = psutil.Process().memory_info().rss
         with self.database.transaction(durable=False) as session:
             workers.beat(session, self.node, current_unit=self.current_unit, memory_bytes=memory)
-            kept: set[str] = set()
-            for renew, seconds in {(lease.renew, lease.seconds) for lease in leases.values()}:
-                tokens = [token for token, lease in leases.items() if lease == _Lease(renew, seconds)]
-                kept |= renew(session, tokens, seconds)
+        kept: set[str] = set()
+        for lease in set(leases.values()):
+            tokens = [token for token, other in leases.items() if other == lease]
+            # Each in a transaction of its own: together with the main thread, which finishes a clip and then its
+            # unit, one that renewed several tables could lock them the other way round.
+            with self.database.transaction(durable=False) as session:
+                kept |= lease.renew(session, tokens, lease.seconds)
         with self._lock:
             self._lost |= (set(leases) - kept) & set(self._leases)
 

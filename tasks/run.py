@@ -140,36 +140,35 @@ def _perform(process: Process, kind: Kind, body: Body, job: Job, unit: Job | Job
 
 def _settle(process: Process, kind: Kind, unit: Job | JobItem, body: Body, work: Work) -> None:
     """Calls the body and stores the outcome, whatever it is."""
-    persist = process.database.persist
     try:
-        done = body(work)
+        _store_success(process, unit, body(work))
+    except LeaseLost:
+        raise
     except Stopped:
         log.info("%s %s is not wanted any more", kind.name, unit.id)
-        return
     except Parked as parked:
         why = parked
-        persist(lambda session: _park(session, unit, why), durable=False)
-        return
+        process.database.persist(lambda session: _park(session, unit, why), durable=False)
     except WorkError as fault:
         _store_failure(process, kind, unit, fault.code, fault.message, retry=isinstance(fault, RetryLater))
-        return
     except Exception:
         log.exception("%s %s failed", kind.name, unit.id)
         message = "The work failed unexpectedly; the worker's log has the cause."
         _store_failure(process, kind, unit, "internal_error", message, retry=True)
-        return
 
+
+def _store_success(process: Process, unit: Job | JobItem, done: Done) -> None:
     def store(session: Session) -> None:
         if done.store is not None:
             done.store(session)
         units.finish(session, unit, done.result)
 
     try:
-        persist(store)
+        process.database.persist(store)
     except LeaseLost:
         # The unit is not ours any more, but what was made is made: others may wait for it.
         if done.store is not None:
-            persist(done.store)
+            process.database.persist(done.store)
         raise
 
 

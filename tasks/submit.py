@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import redis
+from celery.exceptions import QueueNotFound
 from kombu.exceptions import OperationalError
 from sqlalchemy.orm import Session
 
@@ -48,11 +49,14 @@ def open_database(settings: Settings, client: redis.Redis, *, pool_size: int = 1
 
 
 def ring(doorbell: Doorbell) -> None:
-    """Wakes workers; a doorbell that cannot be rung now is rung by the reclaimer."""
+    """Wakes workers; a doorbell that cannot be rung now is rung by the reclaimer.
+
+    The lane of an old job may be gone from the catalogue; it waits until its pool is back.
+    """
     try:
         for _ in range(doorbell.count):
             app.send_task(doorbell.kind, args=[doorbell.job_id], queue=doorbell.lane)
-    except (OperationalError, redis.RedisError, OSError) as fault:
+    except (OperationalError, QueueNotFound, redis.RedisError, OSError) as fault:
         log.warning("Lane %s was not rung: %s", doorbell.lane, fault)
 
 
@@ -70,13 +74,14 @@ def submit(
     """The stored job, and whether it is new; ``dedupe`` names what an unfinished one would have in common with it.
 
     Raises:
-        Unavailable: no worker of the lane is alive.
+        Unavailable: there is something to do, and no worker of the lane is alive.
     """
     kind = kinds.get(kind_name)
     able = workers.able(session, lane)
-    if not able:
-        raise Unavailable(f"No worker of lane {lane} is running.", retry_after_seconds=RETRY_AFTER_SECONDS, lane=lane)
     open_items = sum(item.result is None for item in items)
+    # What is all there already needs nobody.
+    if not able and (open_items or not kind.sliced):
+        raise Unavailable(f"No worker of lane {lane} is running.", retry_after_seconds=RETRY_AFTER_SECONDS, lane=lane)
     new = lifecycle.NewJob(
         id=new_id(kind.id_prefix),
         kind=kind.name,

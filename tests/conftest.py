@@ -23,6 +23,7 @@ for _name in ("DATABASE_URL", "REDIS_URL", "STREAM_REDIS_URL", "OPEN_SURFACES", 
 os.environ |= {"VAR_DIR": str(_FOLDER), "LOG_LEVEL": "WARNING"}
 
 import redis  # noqa: E402
+from argon2 import PasswordHasher  # noqa: E402
 from sqlalchemy import text  # noqa: E402
 
 from config import embedded, settings  # noqa: E402
@@ -39,6 +40,8 @@ API_KEY = "vw_a_key_for_tests_0123456789"
 CLIENT_KEY = "vw_a_client_key_for_tests_0123456789"
 PASSWORD = "a password for tests"
 Value = TypeVar("Value")
+# A password costs 0.2 s of two cores to hash, on purpose; here it would be paid several times in every test.
+accounts._passwords = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 NODE = f"test@{socket.gethostname()}"
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, distinct, func, select
 from sqlalchemy.orm import Session
 
 from models.base import utc_now
-from models.errors import NotFound
+from models.errors import Invalid, NotFound
 from models.jobs.tables import ENDED, QUEUED, RUNNING, Job, JobItem
 
 
@@ -49,15 +49,19 @@ def page(
     before: str | None = None,
     limit: int,
 ) -> list[Job]:
-    """The newest jobs first, at most ``limit``; ``before`` is the id of the last one already seen."""
+    """The newest jobs first, at most ``limit``; ``before`` is the id of the last one already seen.
+
+    Raises:
+        Invalid: the account ``visible_to`` may know of no such job to continue after.
+    """
     query = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit)
     for column, value in ((Job.kind, kind), (Job.state, state), (Job.account_id, visible_to)):
         if value is not None:
             query = query.where(column == value)
     if before is not None:
         seen = session.get(Job, before)
-        if seen is None:
-            raise NotFound(f"There is no job {before!r} to continue after.")
+        if seen is None or (visible_to is not None and seen.account_id != visible_to):
+            raise Invalid(f"cursor: there is no job {before!r} to continue after.", cursor=before)
         query = query.where(
             (Job.created_at < seen.created_at) | ((Job.created_at == seen.created_at) & (Job.id < seen.id))
         )

@@ -1,0 +1,136 @@
+"""The cache's bounds: what counts, what goes first, what never goes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from models import speech_clips
+from models.db import Database
+from models.speech_clips import MadeFile, SpeechClip, SpeechRendition
+from tests import making
+
+
+def clip(database: Database, name: str, size: int = 100, *, days: float = 0, flac: int = 0, pins: int = 0) -> None:
+    """A ready clip whose files are named after it, used so many days ago."""
+    files = [MadeFile("wav", f"{name}.wav", size)] + ([MadeFile("flac", f"{name}.flac", flac)] if flac else [])
+    making.make_clip(
+        database, making.spec(name), *files, last_used_at=func.now() - timedelta(days=days), pins=pins
+    )
+
+
+def evict(database: Database, max_bytes: int, ttl_days: int = 30) -> int:
+    with database.transaction() as session:
+        return speech_clips.evict(session, max_bytes=max_bytes, ttl_days=ttl_days)
+
+
+def files(database: Database) -> set[str]:
+    with database.transaction() as session:
+        return speech_clips.files_in_use(session)
+
+
+def size(database: Database) -> tuple[int, int]:
+    with database.transaction() as session:
+        return speech_clips.size(session)
+
+
+def test_an_empty_cache_holds_nothing(database: Database) -> None:
+    assert size(database) == (0, 0)
+    assert evict(database, 1) == 0
+
+
+def test_the_size_is_that_of_the_files_and_one_that_two_share_counts_once(database: Database) -> None:
+    clip(database, "a", 100, flac=60)
+    making.make_clip(database, making.spec("b"), MadeFile("wav", "a.wav", 100))
+    with database.transaction() as session:
+        speech_clips.claim(session, making.spec("unfinished"), node="a", lease_seconds=60)
+    assert size(database) == (2, 160)
+
+
+def test_within_its_bounds_nothing_goes(database: Database) -> None:
+    clip(database, "a", 100, days=29)
+    clip(database, "b", 100)
+    assert evict(database, 200) == 0
+    assert files(database) == {"a.wav", "b.wav"}
+
+
+def test_what_nobody_used_for_long_goes_even_when_there_is_room(database: Database) -> None:
+    clip(database, "old", 100, days=31, flac=60)
+    clip(database, "new", 100, days=29)
+    assert evict(database, 10_000) == 160
+    assert files(database) == {"new.wav"}
+
+
+def test_above_its_bound_the_least_recently_used_go_down_to_four_fifths(database: Database) -> None:
+    for age in range(11):
+        clip(database, f"{age:02}", 100, days=age)
+    assert evict(database, 1000) == 300
+    assert files(database) == {f"{age:02}.wav" for age in range(8)}
+    assert size(database) == (8, 800)
+
+
+def test_at_exactly_its_bound_nothing_goes(database: Database) -> None:
+    for age in range(10):
+        clip(database, f"{age}", 100, days=age)
+    assert evict(database, 1000) == 0
+
+
+def test_derived_formats_go_before_any_clip(database: Database) -> None:
+    clip(database, "older", 100, days=9)
+    clip(database, "newer", 100, days=1, flac=60)
+    assert evict(database, 250) == 60
+    assert files(database) == {"older.wav", "newer.wav"}
+
+
+def test_of_derived_formats_the_least_recently_used_go_first(database: Database) -> None:
+    for age in range(5):
+        clip(database, f"{age}", 100, days=age, flac=50)
+    assert evict(database, 740) == 200
+    assert files(database) == {f"{age}.wav" for age in range(5)} | {"0.flac"}
+
+
+def test_when_derived_formats_are_not_enough_clips_follow(database: Database) -> None:
+    clip(database, "older", 100, days=9, flac=10)
+    clip(database, "newer", 100, days=1, flac=10)
+    assert evict(database, 150) == 120
+    assert files(database) == {"newer.wav"}
+
+
+@pytest.mark.parametrize("max_bytes", [1, 10_000])
+def test_pinned_clips_neither_expire_nor_go(database: Database, max_bytes: int) -> None:
+    clip(database, "pinned", 100, days=400, flac=60, pins=1)
+    clip(database, "loose", 100, days=400)
+    assert evict(database, max_bytes) == 100
+    assert files(database) == {"pinned.wav", "pinned.flac"}
+
+
+def test_a_clip_that_is_being_made_stays(database: Database) -> None:
+    with database.transaction() as session:
+        token = speech_clips.claim(session, making.spec(), node="a", lease_seconds=60)
+        session.execute(SpeechClip.__table__.update().values(last_used_at=func.now() - timedelta(days=400)))
+    assert token
+    assert evict(database, 1) == 0
+    with database.transaction() as session:
+        speech_clips.made(session, making.spec().key, token, duration_seconds=1, sample_rate_hz=1, files=[])
+
+
+def test_what_was_never_made_is_forgotten_in_time(database: Database) -> None:
+    with database.transaction() as session:
+        for name, days in (("old", 31), ("new", 29)):
+            token = speech_clips.claim(session, making.spec(name), node="a", lease_seconds=60)
+            speech_clips.abandon(session, making.spec(name).key, token or "")
+            old = SpeechClip.__table__.update().where(SpeechClip.key == making.spec(name).key)
+            session.execute(old.values(last_used_at=func.now() - timedelta(days=days)))
+    evict(database, 10_000)
+    with database.transaction() as session:
+        assert set(session.scalars(select(SpeechClip.key))) == {making.spec("new").key}
+
+
+def test_evicted_clips_leave_no_renditions(database: Database) -> None:
+    clip(database, "a", 100, days=400, flac=60)
+    evict(database, 10_000)
+    with database.transaction() as session:
+        assert session.scalar(select(func.count()).select_from(SpeechRendition)) == 0
+        assert session.scalar(select(func.count()).select_from(SpeechClip)) == 0
