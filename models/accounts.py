@@ -143,6 +143,12 @@ def store_key(
     return key
 
 
+def keys(session: Session) -> list[tuple[ApiKey, str]]:
+    """Every key with the name of its user, oldest first."""
+    query = select(ApiKey, Account.username).join(Account, Account.id == ApiKey.account_id).order_by(ApiKey.created_at)
+    return [(key, username) for key, username in session.execute(query)]
+
+
 def revoke_key(session: Session, key_id: str) -> None:
     """The key opens nothing any more.
 

@@ -12,7 +12,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 
-from app.cli import parser
+from app.cli import parser, reach
 from app.cli.output import Failed
 
 OK, FAILED, USAGE = 0, 1, 2
@@ -30,6 +30,8 @@ def main(arguments: Sequence[str]) -> int:
         return OK
     chosen = known.parse_args(arguments)
     try:
+        if chosen.needs is not None:
+            reach.require(queue=chosen.needs == "services")
         status = _command(chosen.command)(chosen)
         # Here, where a reader that has gone is expected; at the interpreter's end it would be a traceback.
         sys.stdout.flush()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TextIO
 
 
 class Failed(Exception):
@@ -41,14 +43,18 @@ def show_pairs(pairs: Sequence[tuple[str, object]], *, indent: str = "") -> None
 
 
 def duration(seconds: float) -> str:
-    """A length of time for people: ``0.8 s``, ``14 s``, ``9 min 12 s``, ``2 h 5 min``."""
+    """A length of time for people: ``0.8 s``, ``14 s``, ``9 min 12 s``, ``2 h``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    parts = ((hours, "h"), (minutes, "min"), (0 if hours else rest, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number)
+
+
+def moment(when: datetime | None) -> str:
+    """A time for people, in their own zone."""
+    return f"{when.astimezone():%Y-%m-%d %H:%M:%S}" if when else ""
 
 
 def counted(number: int, noun: str) -> str:
@@ -56,6 +62,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def on_terminal(stream: TextIO = sys.stdout) -> bool:
-    """Whether somebody watches as it is written."""
-    return stream.isatty()
+def on_terminal(stream: TextIO | None = None) -> bool:
+    """Whether somebody sits at a stream, by default standard output."""
+    return (stream or sys.stdout).isatty()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of ``doctor``: what was looked at, how it is, and what mends it."""
+
+    status: Literal["ok", "warn", "fail"]
+    about: str
+    text: str
+    mend: str = ""
