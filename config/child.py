@@ -17,7 +17,7 @@ from typing import BinaryIO
 # A probe costs well under a millisecond, so asking this often is free, and a start loses 10 ms to it on average.
 POLL_SECONDS = 0.02
 
-# Half a year of quiet logs; what is longer was written by a fault, and the last 20 MB of it are kept beside.
+# Enough to find what went wrong in; the log before is kept beside, so that two of these is what a program may fill.
 LOG_MAX_BYTES = 20_000_000
 
 _PR_SET_PDEATHSIG = 1

@@ -145,9 +145,11 @@ class Group:
         outcome = "done" if all(watched.child.once for watched in stage) else "ready"
         self._say(f"{names} {outcome} ({time.monotonic() - began:.1f} s)")
         for watched in stage:
-            # It will not be asked again, and what it says (the first admin's password) is meant for who started us.
+            # It will not be asked again, and what it says (the first admin's password) is meant for who started us
+            # and for nobody who reads logs later.
             if watched.child.once and (words := watched.child.log_tail()):
                 self._say(words)
+                watched.child.log_path.unlink(missing_ok=True)
 
     def _pause(self, seconds: float) -> None:
         if self._stop_asked_at is None:

@@ -19,6 +19,8 @@ timeout = 60
 # Longer than the longest live answer that may be in flight at a stop.
 graceful_timeout = 10
 keepalive = 30
+# As long an address as gunicorn takes: `GET /api/tts/cache` carries a text in it.
+limit_request_line = 8190
 accesslog = None
 errorlog = "-"
 loglevel = _settings.log_level.lower()

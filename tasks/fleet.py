@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from signal import Signals
 
 from config import settings, voices
 from config.child import Child
@@ -79,6 +80,8 @@ def _child(configured: settings.Settings, member: Member) -> Child:
         pid_path=run / f"{member.node}.pid",
         env=member.env | {READY_FILE: str(ready_file)},
         nice=member.nice,
+        # A fleet that was killed is started again at once: its workers must not go on beside their successors.
+        death_signal=Signals.SIGKILL,
         grace_seconds=GRACE_SECONDS,
         prepare=lambda: ready_file.unlink(missing_ok=True),
         probe=ready_file.exists,

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from sqlalchemy.orm import Session
 
-from models import speech_clips, workers
+from models import speech_clips, speech_eviction, workers
 from models.events import Doorbell
 from models.jobs import queries, waiters
 from models.jobs import work as units
@@ -62,7 +62,7 @@ def trim_cache() -> None:
     process = current()
     settings = process.settings
     with process.database.transaction() as session:
-        freed = speech_clips.evict(
+        freed = speech_eviction.evict(
             session, max_bytes=settings.speech_cache_max_bytes, ttl_days=settings.speech_cache_ttl_days
         )
         workers.forget_old(session)

@@ -90,7 +90,11 @@ def _claim_statement(table: Any) -> Any:
     else:
         open_job = select(Job.id).where(Job.id == bindparam("job"), Job.state.in_((QUEUED, RUNNING)))
         ready = ready.where(JobItem.job_id == bindparam("job"), open_job.exists()).order_by(JobItem.position)
-    ready = ready.limit(bindparam("most")).with_for_update(of=table, skip_locked=True).correlate(None)
+    # Of items, another's are passed over. The one job is waited for: whoever joins it holds its row for a moment, and
+    # a claim that passed it over would leave it to the reclaimer, seconds later. No key changes, so that a new waiter's
+    # foreign key is in nobody's way.
+    ready = ready.limit(bindparam("most")).with_for_update(of=table, skip_locked=table is JobItem, key_share=True)
+    ready = ready.correlate(None)
     values: dict[str, Any] = {
         "state": RUNNING,
         "token": bindparam("holder"),

@@ -28,7 +28,7 @@ def caller(database: Database, secret: str) -> Caller | None:
         return accounts.caller_of_key(session, secret)
 
 
-# --- Passwords ------------------------------------------------------------------------------------------------------
+# --- Passwords -------------------------------------------------------------------------------------------------------
 
 
 def test_only_the_right_password_fits(database: Database) -> None:
@@ -104,7 +104,7 @@ def test_who_an_account_is_now(database: Database) -> None:
         assert accounts.caller_of_account(session, account.id) is None
 
 
-# --- Keys -----------------------------------------------------------------------------------------------------------
+# --- Keys ------------------------------------------------------------------------------------------------------------
 
 
 def key(database: Database, account: Account, **fields: object) -> tuple[ApiKey, str]:
@@ -196,7 +196,7 @@ def test_the_use_of_a_key_is_noted(database: Database) -> None:
         assert session.get_one(ApiKey, unused.id).last_used_at is None
 
 
-# --- The first admin --------------------------------------------------------------------------------------------------
+# --- The first admin -------------------------------------------------------------------------------------------------
 
 
 def ensure(database: Database, password: str | None = None, api_key: str | None = None) -> str | None:

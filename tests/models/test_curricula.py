@@ -131,9 +131,7 @@ def test_of_two_who_bring_the_same_id_at_once_one_is_refused(database: Database)
 
 def test_a_large_course_is_stored_and_read_in_few_statements(database: Database) -> None:
     statements: list[str] = []
-    event.listen(
-        database.engine, "before_cursor_execute", lambda *args: statements.append(args[2])
-    )
+    event.listen(database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     course = create(database, *[topic(f"T{n}", *[f"{n}.{m}" for m in range(40)]) for n in range(25)])
     assert len(texts(database, course.id)) == 1000
     with database.transaction() as session:

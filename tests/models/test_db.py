@@ -50,7 +50,7 @@ def backend_of(session: Session) -> int:
     return backend
 
 
-# --- One transaction ----------------------------------------------------------------------------------------------------
+# --- One transaction -------------------------------------------------------------------------------------------------
 
 
 def test_what_matters_waits_for_the_disk_and_the_rest_does_not(database: Database) -> None:
@@ -73,9 +73,13 @@ def test_no_statement_and_no_idle_transaction_holds_locks_for_ever(database: Dat
 
 
 def test_an_error_takes_everything_back(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError), database.transaction() as session:
-        accounts.create(session, username="ada", password="a long password", role="client")
-        raise ZeroDivisionError
+    def create_and_fail() -> None:
+        with database.transaction() as session:
+            accounts.create(session, username="ada", password="a long password", role="client")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        create_and_fail()
     with database.transaction() as session:
         assert accounts.find(session, "ada") is None
 
@@ -95,7 +99,7 @@ def test_a_killed_connection_in_the_pool_is_replaced_unseen(database: Database, 
         assert backend_of(session) != backend
 
 
-# --- Persisting -----------------------------------------------------------------------------------------------------------
+# --- Persisting ------------------------------------------------------------------------------------------------------
 
 
 def test_a_write_whose_backend_is_killed_is_made_again_once(database: Database, configured: Settings) -> None:
@@ -187,7 +191,7 @@ def test_an_error_of_the_caller_is_not_repeated(database: Database) -> None:
     assert len(tried) == 1
 
 
-# --- Telling away from refused ------------------------------------------------------------------------------------------------
+# --- Telling away from refused ---------------------------------------------------------------------------------------
 
 
 def fault_of(run: object) -> DBAPIError:

@@ -99,11 +99,11 @@ def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_name_before_put_re
     fsync, replace = os.fsync, Path.replace
 
     def watched_fsync(descriptor: int) -> None:
-        target = os.readlink(f"/proc/self/fd/{descriptor}")
-        steps.append(f"fsync {Path(target).relative_to(root).parts[0]}")
-        if not Path(target).is_dir():
+        target = Path(f"/proc/self/fd/{descriptor}").readlink()
+        steps.append(f"fsync {target.relative_to(root).parts[0]}")
+        if not target.is_dir():
             # All of it, not what happened to be flushed.
-            assert Path(target).read_bytes() == CONTENT
+            assert target.read_bytes() == CONTENT
         fsync(descriptor)
 
     def watched_replace(path: Path, target: Path) -> Any:
@@ -135,21 +135,15 @@ def test_a_write_that_fails_half_way_leaves_nothing(store: FileStore, root: Path
 
 
 @pytest.mark.parametrize("where", ["open", "fsync", "rename"])
-def test_a_full_disk_leaves_nothing(
-    store: FileStore, root: Path, monkeypatch: pytest.MonkeyPatch, where: str
-) -> None:
+def test_a_full_disk_leaves_nothing(store: FileStore, root: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        match where:
-            case "open":
-                patch.setattr(Path, "open", full)
-            case "fsync":
-                patch.setattr(os, "fsync", full)
-            case _:
-                patch.setattr(Path, "replace", full)
-        store.put(CONTENT)
+    owner, name = {"open": (Path, "open"), "fsync": (os, "fsync"), "rename": (Path, "replace")}[where]
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, full)
+        with pytest.raises(OSError, match="No space left"):
+            store.put(CONTENT)
     assert kept(root) == set()
     assert not store.exists(NAME)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func
+from sqlalchemy import func, text
 
 from models.base import utc_now
 from models.db import Database
@@ -84,6 +84,17 @@ def test_many_threads_get_each_item_exactly_once_and_never_more_than_they_asked_
     assert sorted(position for share in shares for position in share) == list(range(200))
     items = making.read_items(database, job)
     assert {(item.state, item.attempts) for item in items} == {("running", 1)}
+
+
+def test_no_plan_of_postgres_claims_more_than_was_asked_for(database: Database) -> None:
+    """Without hashing, sorting and keeping rows, a sub-select with a limit is run again for every row of the table."""
+    job = making.submit(database, items=30)
+    with database.transaction() as session:
+        for way in ("hashagg", "hashjoin", "mergejoin", "material", "sort", "bitmapscan"):
+            session.execute(text(f"set local enable_{way} = off"))
+        items = work.claim_items(session, job.id, limit=2, node="a", lease_seconds=60)
+    assert [item.position for item in items] == [0, 1]
+    assert [item.state for item in making.read_items(database, job)].count("running") == 2
 
 
 def test_every_item_is_finished_once_by_threads_that_race(database: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -23,6 +24,13 @@ class Interrupted(Exception):
     pass
 
 
+def submit_and_fail(database: Database) -> None:
+    """A job that is taken back before it is there."""
+    with contextlib.suppress(Interrupted), database.transaction() as session:
+        lifecycle.submit(session, making.new_job(), doorbells=2)
+        raise Interrupted
+
+
 def news(signals: Signals) -> list[tuple[str, str, int]]:
     """Name, state and version of each event that was sent."""
     return [
@@ -40,18 +48,14 @@ def test_nothing_is_sent_before_the_commit(database: Database, signals: Signals)
 
 
 def test_nothing_is_sent_after_a_rollback(database: Database, signals: Signals) -> None:
-    with pytest.raises(Interrupted), database.transaction() as session:
-        lifecycle.submit(session, making.new_job(), doorbells=2)
-        raise Interrupted
+    submit_and_fail(database)
     assert signals == []
     with database.transaction() as session:
         assert session.query(Job).count() == 0
 
 
 def test_a_transaction_after_one_that_failed_sends_only_its_own(database: Database, signals: Signals) -> None:
-    with pytest.raises(Interrupted), database.transaction() as session:
-        lifecycle.submit(session, making.new_job(), doorbells=1)
-        raise Interrupted
+    submit_and_fail(database)
     job = making.submit(database)
     assert {signal.job_id for signal in signals} == {job.id}
 
@@ -84,7 +88,7 @@ def test_versions_rise_with_every_change_and_each_change_is_told(database: Datab
         lambda session, unit: lifecycle.resume(session, unit.id, able_workers=1),
         lambda session, unit: work.claim_job(session, unit.id, node="a", lease_seconds=60),
         lambda session, unit: work.report(session, unit, progress=0.25, phase="speaking"),
-        lambda session, unit: work.release(session, unit),
+        work.release,
         lambda session, unit: work.claim_job(session, unit.id, node="a", lease_seconds=60),
         lambda session, unit: work.fail(session, unit, code="x", message="X.", retry_in_seconds=0),
         lambda session, unit: work.claim_job(session, unit.id, node="a", lease_seconds=60),
@@ -170,7 +174,7 @@ def test_a_waiter_is_no_news(database: Database, signals: Signals) -> None:
     assert signals == []
 
 
-# --- Over Redis --------------------------------------------------------------------------------------------------
+# --- Over Redis ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ WRITES: dict[str, Write] = {
     "finish": lambda session, unit: work.finish(session, unit, {"file": "x"}),
     "fail": lambda session, unit: work.fail(session, unit, code="broken", message="It broke."),
     "fail for now": lambda session, unit: work.fail(session, unit, code="b", message="B.", retry_in_seconds=1.0),
-    "release": lambda session, unit: work.release(session, unit),
+    "release": work.release,
     "park": lambda session, unit: work.release(session, unit, waits_on="clip:x", for_seconds=10),
 }
 JOB_WRITES = WRITES | {"report": lambda session, unit: work.report(session, unit, progress=0.5, phase="x")}

@@ -43,7 +43,7 @@ WRITES: dict[str, tuple[Callable[[Session, Job], None], str]] = {
     "finish": (lambda session, job: work.finish(session, job, {}), SUCCEEDED),
     "fail": (lambda session, job: work.fail(session, job, code="x", message="X."), FAILED),
     "try again": (lambda session, job: work.fail(session, job, code="x", message="X.", retry_in_seconds=0), QUEUED),
-    "release": (lambda session, job: work.release(session, job), QUEUED),
+    "release": (work.release, QUEUED),
     "report": (lambda session, job: work.report(session, job, progress=0.1, phase=None), RUNNING),
 }
 

@@ -27,7 +27,7 @@ def page(database: Database, *, limit: int = 100, **which: str | None) -> list[s
         return [job.id for job in queries.page(session, limit=limit, **which)]  # type: ignore[arg-type]
 
 
-# --- One job -----------------------------------------------------------------------------------------------------
+# --- One job ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_job_is_found_by_its_owner_and_by_who_may_see_all(database: Database) -> None:
@@ -51,7 +51,7 @@ def test_what_is_no_id_is_not_found(database: Database, job_id: str) -> None:
         queries.get(session, job_id)
 
 
-# --- Pages -------------------------------------------------------------------------------------------------------
+# --- Pages -----------------------------------------------------------------------------------------------------------
 
 
 def test_pages_show_the_newest_first_and_every_job_once_even_when_they_are_of_one_time(database: Database) -> None:
@@ -101,7 +101,7 @@ def test_items_come_in_order_from_where_one_stopped(database: Database) -> None:
         assert [i.position for i in queries.items(session, job.id, state="failed", after=0, limit=9)] == [1]
 
 
-# --- How long -----------------------------------------------------------------------------------------------------
+# --- How long --------------------------------------------------------------------------------------------------------
 
 
 def test_the_place_in_the_queue_counts_the_unfinished_jobs_of_the_lane_before_it(database: Database) -> None:
@@ -142,7 +142,7 @@ def test_nothing_is_foretold_of_a_job_that_has_not_started() -> None:
     assert queries.eta_seconds(Job(state="running", progress=0.5, started_at=None)) is None
 
 
-# --- Counts --------------------------------------------------------------------------------------------------------
+# --- Counts ----------------------------------------------------------------------------------------------------------
 
 
 def test_versions_of_many_jobs_come_in_one_answer(database: Database) -> None:
@@ -179,7 +179,7 @@ def test_open_units_of_lanes_count_items_and_single_jobs(database: Database) -> 
         assert queries.open_by_lane(session, "nothing") == 0
 
 
-# --- What the reclaimer asks ----------------------------------------------------------------------------------------
+# --- What the reclaimer asks -----------------------------------------------------------------------------------------
 
 
 def waiting(database: Database) -> dict[str, Waiting]:
@@ -215,6 +215,4 @@ def test_what_runs_or_ended_or_rests_is_not_waiting(database: Database) -> None:
 
 def test_an_unstarted_job_with_items_waits_as_a_whole(database: Database) -> None:
     job = making.submit(database, items=3)
-    assert waiting(database)[job.id] == Waiting(
-        job.id, making.KIND, making.LANE, units=3, at_work=0, sliced=True
-    )
+    assert waiting(database)[job.id] == Waiting(job.id, making.KIND, making.LANE, units=3, at_work=0, sliced=True)

@@ -30,9 +30,7 @@ def claim(database: Database, wanted: ClipSpec, *, node: str = "a", seconds: flo
 
 def made(database: Database, wanted: ClipSpec, token: str, *files: MadeFile) -> bool:
     with database.transaction() as session:
-        return speech_clips.made(
-            session, wanted.key, token, duration_seconds=1.5, sample_rate_hz=24000, files=files
-        )
+        return speech_clips.made(session, wanted.key, token, duration_seconds=1.5, sample_rate_hz=24000, files=files)
 
 
 def read(database: Database, key: str) -> SpeechClip | None:
@@ -45,7 +43,7 @@ def find(database: Database, key: str, form: str = "wav") -> Found | None:
         return speech_clips.find(session, key, form)
 
 
-# --- The key --------------------------------------------------------------------------------------------------------
+# --- The key ---------------------------------------------------------------------------------------------------------
 
 
 def test_the_key_of_a_clip_has_not_changed_without_a_new_number_of_the_text_rules() -> None:
@@ -105,7 +103,7 @@ def test_no_user_is_in_the_key() -> None:
     assert set(asdict(making.spec())) == {"text", "engine", "voice", "voice_revision", "speed", "options"}
 
 
-# --- One maker ------------------------------------------------------------------------------------------------------
+# --- One maker -------------------------------------------------------------------------------------------------------
 
 
 def test_of_many_threads_one_makes_the_clip(database: Database) -> None:
@@ -238,7 +236,7 @@ def test_renewing_names_what_is_still_held(database: Database) -> None:
 
 def test_a_maker_is_told_whether_somebody_waits(database: Database) -> None:
     for ending in (
-        lambda session, key, token: speech_clips.abandon(session, key, token),
+        speech_clips.abandon,
         lambda session, key, token: speech_clips.made(
             session, key, token, duration_seconds=1, sample_rate_hz=1, files=[]
         ),
@@ -273,7 +271,7 @@ def test_nobody_waits_for_a_clip_that_nobody_makes(database: Database, state: st
         assert not speech_clips.await_maker(session, making.spec().key)
 
 
-# --- Finding --------------------------------------------------------------------------------------------------------
+# --- Finding ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_rendition_is_found_in_its_format_alone(database: Database) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from models import speech_clips
+from models import speech_clips, speech_eviction
 from models.db import Database
 from models.speech_clips import MadeFile, SpeechClip, SpeechRendition
 from tests import making
@@ -16,14 +16,12 @@ from tests import making
 def clip(database: Database, name: str, size: int = 100, *, days: float = 0, flac: int = 0, pins: int = 0) -> None:
     """A ready clip whose files are named after it, used so many days ago."""
     files = [MadeFile("wav", f"{name}.wav", size)] + ([MadeFile("flac", f"{name}.flac", flac)] if flac else [])
-    making.make_clip(
-        database, making.spec(name), *files, last_used_at=func.now() - timedelta(days=days), pins=pins
-    )
+    making.make_clip(database, making.spec(name), *files, last_used_at=func.now() - timedelta(days=days), pins=pins)
 
 
 def evict(database: Database, max_bytes: int, ttl_days: int = 30) -> int:
     with database.transaction() as session:
-        return speech_clips.evict(session, max_bytes=max_bytes, ttl_days=ttl_days)
+        return speech_eviction.evict(session, max_bytes=max_bytes, ttl_days=ttl_days)
 
 
 def files(database: Database) -> set[str]:
