@@ -91,15 +91,15 @@ class Process:
         self._leaving.set()
 
     def _beat_for_ever(self) -> None:
-        told = False
+        leaving = told = False
         while True:
-            if told:
+            if leaving:
                 # The event is set for good and no longer paces the loop.
                 time.sleep(HEARTBEAT_SECONDS)
             else:
-                self._leaving.wait(HEARTBEAT_SECONDS)
+                leaving = self._leaving.wait(HEARTBEAT_SECONDS)
             try:
-                if self._leaving.is_set() and not told:
+                if leaving and not told:
                     with self.database.transaction(durable=False) as session:
                         workers.leave(session, self.node)
                     told = True

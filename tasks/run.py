@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,14 +109,32 @@ def _run_items(process: Process, kind: Kind, body: Body, job_id: str) -> None:
                 return
             job = session.get_one(Job, job_id)
         started = time.monotonic()
-        for item in items:
-            _perform(process, kind, body, job, item)
-        took = (time.monotonic() - started) / len(items)
+        done = 0
+        while done < len(items) and (done == 0 or time.monotonic() < ends_at):
+            _perform(process, kind, body, job, items[done])
+            done += 1
+        took = (time.monotonic() - started) / done
         _pace[kind.name] = 0.5 * (_pace.get(kind.name, took) + took)
+        if done < len(items):
+            _give_back(process, items[done:])
+            break
         if len(items) < wanted:
             return
     # At the tail of its queue: other jobs have their turn first.
     submit.ring(Doorbell(job.lane, kind.name, job_id))
+
+
+def _give_back(process: Process, items: Sequence[JobItem]) -> None:
+    """Items that were claimed together and took longer than those before: a pause or another worker may have them."""
+
+    def release(session: Session) -> None:
+        for item in items:
+            units.release(session, item)
+
+    try:
+        process.database.persist(release, durable=False)
+    except LeaseLost:
+        log.info("Claimed items were taken over before their turn")
 
 
 def _perform(process: Process, kind: Kind, body: Body, job: Job, unit: Job | JobItem) -> None:

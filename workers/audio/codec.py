@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import soundfile
 
 from config.versions import AudioFormat
@@ -12,8 +13,10 @@ from workers.audio.clip import Clip
 
 def encode(clip: Clip, form: AudioFormat) -> bytes:
     """The clip as a whole file of that format, with exact headers; samples outside -1..1 are clipped."""
+    # Rounded here: soundfile rounds for FLAC and cuts off for WAV, and a clip must be the same in both.
+    pcm = np.clip(np.rint(clip.samples * 32768.0), -32768, 32767).astype(np.int16)
     file = io.BytesIO()
-    soundfile.write(file, clip.samples, clip.sample_rate_hz, format=form.container, subtype=form.subtype)
+    soundfile.write(file, pcm, clip.sample_rate_hz, format=form.container, subtype=form.subtype)
     return file.getvalue()
 
 

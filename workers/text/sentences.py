@@ -17,9 +17,11 @@ ABBREVIATIONS = frozenset(
     "jan feb mar apr jun jul aug sep sept oct nov dec".split()
 )
 _PARAGRAPH = re.compile(r"\n\s*\n+")
-# An ending, any closing quotes or brackets, then space.
-_ENDING = re.compile(r"([.!?…]+)([\"'”’)\]]*)\s+")
+# An ending, any closing quotes or brackets, then space. It begins where its marks do: a thousand dots are tried once.
+_ENDING = re.compile(r"(?<![.!?…])([.!?…]+)([\"'”’)\]]*)\s+")
 _LAST_WORD = re.compile(r"([^\s(\[\"'“‘]+)$")
+# An ending is judged by what stands so near it: more than any abbreviation, and a long text stays cheap.
+_AROUND = 40
 _CLAUSE_END = re.compile(r"(?<=[,;:—–])\s+")
 
 
@@ -52,7 +54,9 @@ def sentences(paragraph: str) -> list[str]:
     found: list[str] = []
     start = 0
     for ending in _ENDING.finditer(paragraph):
-        if _ends_sentence(paragraph[start : ending.start()], ending[1], bool(ending[2]), paragraph[ending.end() :]):
+        before = paragraph[max(start, ending.start() - _AROUND) : ending.start()]
+        after = paragraph[ending.end() : ending.end() + _AROUND]
+        if _ends_sentence(before, ending[1], bool(ending[2]), after):
             found.append(paragraph[start : ending.end()].strip())
             start = ending.end()
     found.append(paragraph[start:].strip())
@@ -70,8 +74,9 @@ def _ends_sentence(before: str, marks: str, quoted: bool, after: str) -> bool:
     word = last[1] if last else ""
     if len(word) == 1 and word.isupper() and word != "I":
         return False
-    if "." in word and len(word.replace(".", "")) <= 3:
-        # U.S., e.g., p.m.: an ending only where a sentence plainly begins.
+    letters = word.replace(".", "")
+    if "." in word and letters.isalpha() and len(letters) <= 3:
+        # U.S., e.g., p.m.: an ending only where a sentence plainly begins. (3.14 is none of them.)
         return word.lower() in {"p.m", "a.m"} and following.isupper()
     lowered = word.lower()
     if lowered in {"no", "nos", "art", "fig", "figs", "ch", "sec", "vol", "vols", "pp", "ed", "est"}:

@@ -1,0 +1,84 @@
+"""A real worker process: its first act, its entry in the register, its leaving."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete
+
+from config.child import Child
+from config.settings import Settings
+from models.db import Database
+from models.workers import Worker
+from tests import making
+from tests.conftest import eventually
+from tests.tasks.conftest import PARTS, SINGLE
+
+NODE = f"second@{socket.gethostname()}"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def second(configured: Settings, database: Database) -> Iterator[Child]:
+    """A worker without engines that is not started yet."""
+    child = Child(
+        name="second",
+        argv=[
+            *(sys.executable, "-m", "celery", "--app=tasks.worker", "worker", "--pool=solo"),
+            *(f"--hostname={NODE}", "--queues=io", "--without-gossip", "--without-mingle"),
+        ],
+        log_path=configured.var_dir / "log" / "second.log",
+        env={"WORKER_READY_FILE": str(configured.var_dir / "second.ready")},
+        cwd=ROOT,
+    )
+    yield child
+    child.stop()
+    with database.transaction() as session:
+        session.execute(delete(Worker).where(Worker.node == NODE))
+
+
+def entry(database: Database) -> Worker | None:
+    with database.transaction() as session:
+        return session.get(Worker, NODE)
+
+
+def test_a_worker_takes_back_what_its_former_life_held_registers_and_leaves_in_good_order(
+    second: Child, database: Database, configured: Settings
+) -> None:
+    held, parts, theirs = (
+        making.submit(database, kind=SINGLE),
+        making.submit(database, kind=PARTS, items=1),
+        making.submit(database, kind=SINGLE),
+    )
+    # Killed a moment ago: the leases have long to go.
+    making.claim(database, held, node=NODE, lease_seconds=600)
+    making.claim_items(database, parts, node=NODE, lease_seconds=600)
+    making.claim(database, theirs, node="another", lease_seconds=600)
+    second.start()
+
+    def registered() -> Worker | None:
+        assert second.alive, second.log_tail()
+        return entry(database)
+
+    found = eventually(registered, within_seconds=30)
+    assert found is not None
+    assert (found.pid, found.host) == (second.pid, socket.gethostname())
+    assert (found.lanes, found.engines, found.device, found.draining) == (["io"], {}, "cpu", False)
+    assert [making.read(database, job).state for job in (held, theirs)] == ["queued", "running"]
+    assert making.read_items(database, parts)[0].state == "queued"
+    assert making.read(database, held).error_code == "worker_lost"
+    eventually((configured.var_dir / "second.ready").exists)
+
+    def draining() -> bool:
+        left = entry(database)
+        return left is not None and left.draining
+
+    second.ask_to_stop()
+    eventually(draining)
+    eventually(lambda: second.poll() is not None)
+    assert second.poll() == os.EX_OK, second.log_tail()
