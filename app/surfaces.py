@@ -86,7 +86,10 @@ class SurfaceBlueprint(flask_smorest.Blueprint):
 
 
 def guard(view: View, surface: Surface, allowed: access.Access) -> View:
-    """The view, behind its surface's access rule."""
-    return access.guarded(
-        view, surface_name=surface.name, allowed=allowed, enter=lambda: setattr(g, "surface", surface)
-    )
+    """The view, behind its surface's access rule; a shared one is as open as the surface of the port it came in by."""
+
+    def enter() -> str:
+        g.surface = surface
+        return current().name
+
+    return access.guarded(view, allowed=allowed, enter=enter)

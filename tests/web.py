@@ -97,6 +97,15 @@ class Socket:
                 continue
         return heard
 
+    @property
+    def alive(self) -> bool:
+        """Whether the server has not ended it; reads one message to find out."""
+        try:
+            opcode, _ = self.connection.recv_data()
+        except (OSError, websocket.WebSocketException):
+            return False
+        return opcode != websocket.ABNF.OPCODE_CLOSE
+
     def closed(self) -> int:
         """The code of the close frame, which must come next."""
         opcode, said = self.connection.recv_data()

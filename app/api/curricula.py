@@ -9,7 +9,7 @@ from marshmallow import EXCLUDE, Schema, fields
 
 from app import context
 from app.http.access import CLIENT
-from app.http.parsing import Count, Text
+from app.http.parsing import Count, Listing, Text
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import curricula
 from models.base import iso
@@ -37,7 +37,7 @@ class NewCurriculum(Schema):
 
     title = Text(required=True, minimum=1, maximum=500, spoken=True)
     description = Text(load_default="", maximum=20_000)
-    content = fields.List(fields.Raw(), load_default=list)
+    content = Listing(fields.Raw(), load_default=list)
 
 
 @blueprint.endpoint("/api/curriculum", access=CLIENT)

@@ -33,10 +33,16 @@ MIN_SPEED, MAX_SPEED = 0.25, 4.0
 BUSY_SECONDS = 2
 
 
+def _sayable(text: str) -> None:
+    # What a worker would refuse after a way through the queue.
+    if not any(character.isalnum() for character in text):
+        raise ValidationError(f"{text[:60]!r} has no word that could be said")
+
+
 class Speak(Schema):
     """What is to be said, and how."""
 
-    text = Text(required=True, minimum=1, maximum=MAX_CHARACTERS, spoken=True)
+    text = Text(required=True, minimum=1, maximum=MAX_CHARACTERS, spoken=True, validate=_sayable)
     voice_id = Text(load_default=None, allow_none=True, maximum=100)
     provider = Text(load_default=None, allow_none=True, maximum=100)
     speed = Number(MIN_SPEED, MAX_SPEED, load_default=1.0)

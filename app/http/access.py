@@ -35,12 +35,15 @@ class Forbidden(Exception):
     """A good credential of the wrong role."""
 
 
-def guarded(view: Callable[..., Any], *, surface_name: str, allowed: Access, enter: Callable[[], None]) -> Any:
-    """``view`` behind the rule; carries it as ``view.access`` so that a test finds routes without one."""
+def guarded(view: Callable[..., Any], *, allowed: Access, enter: Callable[[], str]) -> Any:
+    """``view`` behind the rule; carries it as ``view.access`` so that a test finds routes without one.
+
+    ``enter`` is called first in every request and names the surface whose openness counts.
+    """
 
     @functools.wraps(view)
     def enforce(*args: Any, **kwargs: Any) -> Any:
-        enter()
+        surface_name = enter()
         if allowed is not None:
             g.caller = authorize(surface_name, allowed)
         return view(*args, **kwargs)
@@ -89,15 +92,19 @@ def _caller() -> Caller | None:
     offered = _offered()
     if not offered or "\0" in offered:
         return None
-    database = context.current().database
-    if offered.count(".") == 2:
-        try:
-            claims = decode_token(offered)
-        except (PyJWTError, JWTExtendedException, ValueError):
-            return None
-        if claims.get("type") != "access":
-            return None
-        with database.transaction(durable=False) as session:
-            return accounts.caller_of_account(session, str(claims["sub"]))
-    with database.transaction(durable=False) as session:
-        return accounts.caller_of_key(session, offered)
+    claims = _claims(offered)
+    with context.current().database.transaction(durable=False) as session:
+        if claims is None:
+            return accounts.caller_of_key(session, offered)
+        return accounts.caller_of_account(session, str(claims["sub"])) if claims.get("type") == "access" else None
+
+
+def _claims(offered: str) -> dict[str, Any] | None:
+    """What a token of ours says; None of anything else, as a key that an operator chose may have dots, too."""
+    if offered.count(".") != 2:
+        return None
+    try:
+        claims: dict[str, Any] = decode_token(offered)
+    except (PyJWTError, JWTExtendedException, ValueError):
+        return None
+    return claims

@@ -16,6 +16,8 @@ from models.errors import Busy, Conflict, Invalid, ModelError, NotFound, OverSha
 
 log = logging.getLogger(__name__)
 
+MAX_MESSAGE_CHARACTERS = 2000
+
 _CODES = {
     400: "validation_error",
     401: "unauthorized",
@@ -41,7 +43,9 @@ _STATUS: list[tuple[type[ModelError], int]] = [
 
 
 def answer(status: int, code: str, message: str, details: dict[str, Any] | None = None) -> Response:
-    """An error in the shape of the request's surface."""
+    """An error in the shape of the request's surface; of a sentence that quotes a book only the beginning."""
+    if len(message) > MAX_MESSAGE_CHARACTERS:
+        message = f"{message[:MAX_MESSAGE_CHARACTERS]}…"
     response = jsonify(surfaces.current().error_body(code, message, details or {}))
     response.status_code = status
     return response

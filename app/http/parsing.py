@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 from marshmallow import ValidationError, fields, missing, validate
@@ -14,6 +15,9 @@ from models.errors import Invalid
 
 # What fits Postgres' integer column.
 MAX_INTEGER = 2**31 - 1
+
+# Far beyond any course. Python's own limit would strike later, when what was read is to be stored.
+MAX_DEPTH = 100
 
 
 class BodyParser(FlaskParser):
@@ -55,28 +59,33 @@ class BodyParser(FlaskParser):
         # webargs files them under the place they were read from.
         inner = next(iter(found.values()))
         fields_found: dict[Any, Any] = inner if isinstance(inner, dict) else found
-        raise Invalid("; ".join(_sentences(fields_found, ""))[:2000], fields=fields_found)
+        raise Invalid("; ".join(_sentences(fields_found, "")), fields=fields_found)
 
 
 def refuse_bad_text(value: Any, where: str) -> None:
     """Walks a JSON value.
 
     Raises:
-        Invalid: a text holds NUL or half a surrogate pair, a number is not finite, or an integer is beyond 64 bits.
+        Invalid: a text holds NUL or half a surrogate pair, a number is not finite, an integer is beyond 64 bits, or
+            lists and objects are nested too deep.
     """
-    waiting = [(value, where)]
+    waiting = [(value, where, 0)]
     while waiting:
-        value, where = waiting.pop()
+        value, where, depth = waiting.pop()
+        if depth > MAX_DEPTH:
+            raise Invalid(f"{where[:200]}: it is nested more than {MAX_DEPTH} deep")
         if isinstance(value, str):
             if "\0" in value:
                 raise Invalid(f"{where or 'text'}: it holds the character NUL, which cannot be stored")
-            if any("\ud800" <= character <= "\udfff" for character in value):
-                raise Invalid(f"{where or 'text'}: it holds a lone surrogate, which is no character")
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise Invalid(f"{where or 'text'}: it holds a lone surrogate, which is no character") from None
         elif isinstance(value, dict):
-            waiting += [(key, f"{where} key".strip()) for key in value]
-            waiting += [(inner, f"{where}.{key}".lstrip(".")) for key, inner in value.items()]
+            waiting += [(key, f"{where} key".strip(), depth) for key in value]
+            waiting += [(inner, f"{where}.{key}".lstrip("."), depth + 1) for key, inner in value.items()]
         elif isinstance(value, list):
-            waiting += [(inner, f"{where}[{number}]") for number, inner in enumerate(value)]
+            waiting += [(inner, f"{where}[{number}]", depth + 1) for number, inner in enumerate(value)]
         elif isinstance(value, float) and not math.isfinite(value):
             raise Invalid(f"{where}: {value} is not a number that can be stored")
         elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
@@ -144,12 +153,21 @@ class Count(fields.Integer):
         self._minimum, self._clip = minimum, clip
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        if not str(value).lstrip("-").isdecimal() or len(str(value)) > 40:
+        if not re.fullmatch(r"-?\d{1,40}", str(value)):
             raise ValidationError(f"{_shown(value)} is not a whole number")
         number = int(value)
         if number < self._minimum:
             raise ValidationError(f"{number} is below {self._minimum}")
         return min(number, self._clip)
+
+
+class Listing(fields.List[Any]):
+    """A list, whose error names what came instead."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise ValidationError(f"{_shown(value)} is not a list")
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 def one_of(choices: list[str]) -> validate.OneOf:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flask import Response, request, send_file
 
-_ONE_RANGE = re.compile(r"bytes=(\d{1,18}-\d{0,18}|-\d{1,18})\Z")
+_ONE_RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 
 
 def send_stored(path: Path, *, name: str, media_type: str, etag: str) -> Response:
@@ -19,15 +19,30 @@ def send_stored(path: Path, *, name: str, media_type: str, etag: str) -> Respons
         werkzeug.exceptions.RequestedRangeNotSatisfiable: the range lies outside.
         FileNotFoundError: the file is gone.
     """
-    asked = request.headers.get("Range", "")
-    if asked and not _ONE_RANGE.match(asked.replace(" ", "")):
-        request.environ.pop("HTTP_RANGE")
-    if request.method == "POST":
-        # A range of what is made on request means nothing.
-        request.environ.pop("HTTP_RANGE", None)
+    asked = _usable_range(etag, path.stat().st_size)
+    request.environ.pop("HTTP_RANGE", None)
+    if asked is not None:
+        request.environ["HTTP_RANGE"] = asked
     response = send_file(path, mimetype=media_type, download_name=name, conditional=True, etag=etag, max_age=86400)
     response.headers["Accept-Ranges"] = "bytes"
     # What was spoken may be private; a shared cache must not keep it.
     response.cache_control.public = False
     response.cache_control.private = True
     return response
+
+
+def _usable_range(etag: str, size_bytes: int) -> str | None:
+    """The ``Range`` to obey, None where the whole file (or none of it) is the answer; Werkzeug sees to the rest."""
+    found = _ONE_RANGE.fullmatch(request.headers.get("Range", ""))
+    # A range of what is made on request means nothing.
+    if found is None or request.method == "POST":
+        return None
+    first, last, from_end = found.groups()
+    if last and int(last) < int(first):
+        return None
+    # Not modified comes before any part, and a weak validator cannot promise equal bytes (RFC 9110, 13.1.5, 13.2.2).
+    if request.if_none_match.contains_weak(etag) or request.headers.get("If-Range", "").startswith("W/"):
+        return None
+    if from_end and int(from_end) > size_bytes:
+        return "bytes=0-"
+    return found.group()

@@ -28,7 +28,31 @@ sock = Sock()
 
 UNAUTHORIZED, FORBIDDEN, UNKNOWN = 4401, 4403, 4404
 STATS_SECONDS = 5.0
+# Who takes nothing for so long is gone, or might as well be: half a minute beyond two unanswered pings.
+SEND_SECONDS = 80.0
 _MAX_MESSAGE_BYTES = 64 * 1024
+
+
+class WholeSends:
+    """A socket whose ``send`` sends everything, one caller at a time, as simple_websocket takes for granted.
+
+    A cooperative socket's own ``send`` takes what fits into its buffer: of a message to a slow reader, a part.
+    """
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self._turn = threading.Lock()
+        # Reading is not limited by it: simple_websocket reads only what has arrived.
+        sock.settimeout(SEND_SECONDS)
+
+    def send(self, data: bytes) -> int:
+        """All of ``data``, or an error after which the socket is of no use."""
+        with self._turn:
+            self._sock.sendall(data)
+        return len(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
 
 
 def socket(rule: str, *, allowed: Access) -> Any:
@@ -37,6 +61,7 @@ def socket(rule: str, *, allowed: Access) -> Any:
     def declare(feed: Any) -> Any:
         def run(ws: Any, **kwargs: Any) -> None:
             here = context.current()
+            ws.sock = WholeSends(ws.sock)
             try:
                 if not _origin_fits():
                     raise Forbidden("This page may not open a socket here.")
@@ -50,7 +75,8 @@ def socket(rule: str, *, allowed: Access) -> Any:
             here.hub.sockets += 1
             try:
                 feed(ws, **kwargs)
-            except ConnectionClosed:
+            except (ConnectionClosed, OSError):
+                # The client is gone; nobody is left to be told.
                 pass
             finally:
                 here.hub.sockets -= 1

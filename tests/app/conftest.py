@@ -1,0 +1,49 @@
+"""What the tests of the web application share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+
+from config.settings import Settings
+from models import accounts
+from models.db import Database
+from models.registry import Base
+from models.workers import Worker
+from tests.conftest import CLIENT_KEY, PASSWORD
+
+
+@pytest.fixture(scope="module")
+def lasting_database(configured: Settings) -> Iterator[Database]:
+    """A database for a whole module that stores nothing: one client with a key, nobody rung or told."""
+    database = Database(configured.database_url, lambda signals: None, pool_size=1)
+    with database.transaction() as session:
+        client = accounts.create(session, username="client", password=PASSWORD, role="client")
+        accounts.store_key(session, client, name="test", role="client", secret=CLIENT_KEY)
+    yield database
+    with database.transaction() as session:
+        for table in reversed(Base.metadata.sorted_tables):
+            if table is not Worker.__table__:
+                session.execute(table.delete())
+    database.dispose()
+
+
+@pytest.fixture(scope="module")
+def lasting_client(configured: Settings, lasting_database: Database) -> Iterator[FlaskClient]:
+    """A test client for a whole module; its tests clean up after themselves, or store nothing."""
+    from app import create_app
+
+    app = create_app(configured)
+    yield app.test_client()
+    app.extensions["voiceworks"].hub.stop()
+    app.extensions["voiceworks"].database.dispose()
+
+
+def row_counts(database: Database) -> dict[str, int]:
+    """How many rows each table has, but for the register of workers, which change it themselves."""
+    tables = [table for table in Base.metadata.sorted_tables if table is not Worker.__table__]
+    with database.transaction() as session:
+        return {table.name: session.scalar(select(func.count()).select_from(table)) or 0 for table in tables}

@@ -1,0 +1,376 @@
+"""The websockets of a real web process: what they say, to whom, and that nothing is lost for good."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from datetime import datetime
+
+import pytest
+import redis
+import requests
+import websocket
+
+from config.settings import Settings
+from models import accounts, redis_keys
+from models.db import Database
+from models.jobs import lifecycle, work
+from models.jobs.tables import Job
+from tasks import submit
+from tests import making
+from tests.conftest import PASSWORD, eventually
+from tests.web import Web
+
+
+@pytest.fixture
+def telling(configured: Settings, clean: None, queue: redis.Redis) -> Iterator[Database]:
+    """A database whose commits are heard by the web process, as a worker's are."""
+    database = submit.open_database(configured, queue, pool_size=1)
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def account_id(telling: Database) -> str:
+    """The ordinary client's account."""
+    with telling.transaction() as session:
+        account = accounts.find(session, "client")
+        assert account is not None
+        return account.id
+
+
+def submitted(database: Database, **fields: object) -> Job:
+    """A job for which nobody is rung."""
+    return making.submit(database, doorbells=0, **fields)
+
+
+def report(database: Database, job: Job, progress: float) -> None:
+    """Stores how far a claimed job is; watchers are told at most four times a second."""
+    with database.transaction() as session:
+        work.report(session, job, progress=progress, phase=None)
+
+
+# --- /ws ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_socket_is_greeted_and_given_figures(web: Web, clean: None, customer: dict[str, str]) -> None:
+    with web.socket("/ws", header=customer) as opened:
+        greeting, figures = opened.next(), opened.next()
+        assert (greeting["type"], figures["type"]) == ("connected", "stats_update")
+        for message in (greeting, figures):
+            assert set(message) == {"type", "data", "timestamp"}
+            assert datetime.fromisoformat(message["timestamp"]).utcoffset() is not None
+        assert greeting["data"]["server_time"].endswith("Z")
+        shown = web.get("/api/stats", headers=customer).json()
+        assert set(figures["data"]) == set(shown)
+        assert shown["clients_connected"] >= 1
+        with web.socket("/ws", header=customer) as other:
+            assert other.next()["data"]["client_id"] != greeting["data"]["client_id"]
+
+
+def test_the_life_of_a_job_is_told(web: Web, telling: Database, customer: dict[str, str], account_id: str) -> None:
+    with web.socket("/ws", header=customer) as opened:
+        opened.until("stats_update")
+        job = submitted(telling, account_id=account_id)
+        assert opened.until("job.progress")["state"] == "queued"
+        held = making.claim(telling, job)
+        assert opened.until("job.progress")["state"] == "running"
+        report(telling, held, 0.5)
+        assert opened.until("job.progress")["progress"] == 0.5
+        making.finish(telling, held)
+        ended = opened.until("job.finished")
+        assert (ended["id"], ended["state"], ended["progress"]) == (job.id, "succeeded", 1.0)
+        # Whose it is and where its files lie are the house's own.
+        assert not {"account_id", "result"} & set(ended)
+
+
+def test_ping_is_answered_by_pong_and_nonsense_by_an_error(web: Web, clean: None, customer: dict[str, str]) -> None:
+    with web.socket("/ws", header=customer) as opened:
+        opened.send({"type": "ping"})
+        assert opened.until("pong") == {}
+        for nonsense in ({"type": "dance"}, {"type": 5}, {"type": {"a": 1}}, {}, [], "ping", 5, None):
+            opened.send(nonsense)
+            assert "nknown message type" in opened.until("error")["error"]
+        for raw in ("", "{", "ping", "[" * 5000, '"\\ud800"'):
+            opened.connection.send(raw)
+            opened.until("error")
+        opened.connection.send_binary(b'{"type": "ping"}')
+        assert "ext" in opened.until("error")["error"]
+        opened.send({"type": "ping", "filler": "x" * 70_000})
+        assert "64 KiB" in opened.until("error")["error"]
+        # And it is still the same, good socket.
+        opened.send({"type": "ping", "filler": "x" * 60_000})
+        opened.until("pong")
+
+
+def test_a_message_of_megabytes_ends_its_socket_and_nothing_else(
+    web: Web, clean: None, customer: dict[str, str]
+) -> None:
+    with web.socket("/ws", header=customer) as other, web.socket("/ws", header=customer) as opened:
+        # Closed with 1009, or reset where the rest was still on its way.
+        with suppress(OSError, websocket.WebSocketException):
+            opened.connection.send("x" * 3_000_000)
+        eventually(lambda: not opened.alive, within_seconds=5)
+        other.send({"type": "ping"})
+        other.until("pong")
+
+
+def test_a_ping_is_answered_in_the_middle_of_much_news(
+    web: Web, telling: Database, queue: redis.Redis, customer: dict[str, str], account_id: str
+) -> None:
+    job = submitted(telling, account_id=account_id)
+    ended = threading.Event()
+
+    def chatter() -> None:
+        version = 1
+        while not ended.is_set():
+            version += 1
+            publish(queue, job, version)
+            time.sleep(0.001)
+
+    talking = threading.Thread(target=chatter)
+    with web.socket("/ws", header=customer) as opened:
+        opened.until("stats_update")
+        talking.start()
+        try:
+            opened.until("job.progress")
+            opened.send({"type": "ping"})
+            heard = opened.collect("pong", within_seconds=5)
+        finally:
+            ended.set()
+            talking.join()
+    assert {message["type"] for message in heard} <= {"job.progress", "stats_update", "pong"}
+
+
+def publish(queue: redis.Redis, job: Job, version: int, *, phase: str = "", state: str = "running") -> None:
+    """News of a job, straight to the web process, without any row behind it."""
+    news = {**lifecycle.summary(job), "version": version, "state": state, "phase": phase}
+    queue.publish(redis_keys.JOB_EVENTS, json.dumps({"name": "job.progress", **news}))
+
+
+def test_other_accounts_events_are_not_seen(
+    web: Web, telling: Database, customer: dict[str, str], admin: dict[str, str], account_id: str
+) -> None:
+    with web.socket("/ws", header=customer) as mine, web.socket("/ws", header=admin) as theirs:
+        mine.until("stats_update")
+        theirs.until("stats_update")
+        hidden = [submitted(telling, account_id=owner).id for owner in ("somebody else", None)]
+        shown = submitted(telling, account_id=account_id).id
+        # The last of three in one channel: what came before it would be here by now.
+        heard = mine.collect("job.progress", lambda data: data["id"] == shown)
+        assert [message["data"]["id"] for message in heard if message["type"] == "job.progress"] == [shown]
+        for job in (*hidden, shown):
+            theirs.until("job.progress", lambda data, job=job: data["id"] == job)
+
+
+# --- /ws/jobs/{id} ------------------------------------------------------------------------------------------------
+
+
+def test_a_jobs_socket_begins_with_a_snapshot_rises_and_closes_at_the_end(
+    web: Web, telling: Database, customer: dict[str, str], account_id: str
+) -> None:
+    job = submitted(telling, account_id=account_id, items=4)
+    with web.socket(f"/ws/jobs/{job.id}", header=customer) as opened:
+        snapshot = opened.next()
+        assert (snapshot["type"], snapshot["data"]["id"]) == ("job.snapshot", job.id)
+        assert snapshot["data"]["items"] == {"total": 4, "succeeded": 0, "failed": 0}
+        # News of others is not told here.
+        submitted(telling, account_id=account_id)
+        for item in making.claim_items(telling, job, 4):
+            making.finish(telling, item)
+        heard = [snapshot, *opened.collect("job.finished")]
+        assert opened.closed() == 1000
+    assert {message["data"]["id"] for message in heard} == {job.id}
+    versions = [message["data"]["version"] for message in heard]
+    assert versions == sorted(set(versions))
+    assert heard[-1]["data"]["items"]["succeeded"] == 4
+    assert not {"account_id", "result"} & set(heard[-1]["data"])
+
+
+def test_the_socket_of_an_ended_job_shows_it_and_closes(
+    web: Web, telling: Database, customer: dict[str, str], account_id: str
+) -> None:
+    job = submitted(telling, account_id=account_id)
+    making.end_well(telling, job)
+    with web.socket(f"/ws/jobs/{job.id}", header=customer) as opened:
+        snapshot = opened.next()
+        assert (snapshot["type"], snapshot["data"]["state"]) == ("job.snapshot", "succeeded")
+        assert opened.closed() == 1000
+
+
+def test_stale_and_doubled_news_is_passed_over(
+    web: Web, telling: Database, queue: redis.Redis, customer: dict[str, str], account_id: str
+) -> None:
+    job = submitted(telling, account_id=account_id)
+    with web.socket(f"/ws/jobs/{job.id}", header=customer) as opened:
+        opened.until("job.snapshot")
+        for version in (5, 3, 5, 4, 6):
+            publish(queue, job, version)
+        heard = opened.collect("job.progress", lambda data: data["version"] == 6)
+    assert [message["data"]["version"] for message in heard] == [5, 6]
+
+
+def test_a_jobs_socket_answers_its_client_too(
+    web: Web, telling: Database, customer: dict[str, str], account_id: str
+) -> None:
+    job = submitted(telling, account_id=account_id)
+    with web.socket(f"/ws/jobs/{job.id}", header=customer) as opened:
+        opened.send({"type": "ping"})
+        opened.until("pong")
+
+
+def test_within_six_seconds_what_was_lost_is_repaired_and_figures_come_again(
+    web: Web, telling: Database, database: Database, customer: dict[str, str], account_id: str
+) -> None:
+    job = submitted(telling, account_id=account_id)
+    with telling.transaction() as session:
+        nobody = accounts.create(session, username="nobody", password=PASSWORD, role="client")
+        accounts.store_key(session, nobody, name="nobody", role="client", secret="a key without jobs")
+    with (
+        web.socket(f"/ws/jobs/{job.id}", header=customer) as opened,
+        web.socket("/ws", header={"X-API-Key": "a key without jobs"}) as other,
+    ):
+        opened.until("job.snapshot")
+        other.until("stats_update")
+        # These commits tell nobody.
+        making.finish(database, making.claim(database, job))
+        begun = time.monotonic()
+        assert opened.until("job.finished", within_seconds=6.5)["state"] == "succeeded"
+        assert opened.closed() == 1000
+        other.until("stats_update", within_seconds=6.5 - (time.monotonic() - begun))
+
+
+# --- Who may ------------------------------------------------------------------------------------------------------
+
+
+def test_a_socket_without_a_good_credential_is_closed_with_4401(web: Web, clean: None) -> None:
+    for headers in ({}, {"X-API-Key": "wrong"}, {"X-API-Key": ""}, {"Authorization": "Bearer a.b.c"}):
+        assert web.close_code("/ws", header=headers) == 4401
+        assert web.close_code("/ws/jobs/anything", header=headers) == 4401
+    assert web.close_code("/ws?token=wrong") == 4401
+
+
+def test_a_browser_may_give_its_token_in_the_address(web: Web, clean: None, customer: dict[str, str]) -> None:
+    login = web.post("/api/auth/login", json={"username": "client", "password": PASSWORD}).json()
+    with web.socket(f"/ws?token={login['access_token']}") as opened:
+        assert opened.next()["type"] == "connected"
+    with web.socket(f"/ws?token={customer['X-API-Key']}") as opened:
+        assert opened.next()["type"] == "connected"
+    # Of the refresh token nobody but the refresh may make use.
+    assert web.close_code(f"/ws?token={login['refresh_token']}") == 4401
+
+
+def test_a_socket_of_the_wrong_role_is_closed_with_4403(web: Web, telling: Database) -> None:
+    with telling.transaction() as session:
+        agent = accounts.create(session, username="agent", password=PASSWORD, role="agent")
+        accounts.store_key(session, agent, name="agent", role="agent", secret="an agent's key")
+    assert web.close_code("/ws", header={"X-API-Key": "an agent's key"}) == 4403
+
+
+def test_the_socket_of_a_job_that_is_not_there_or_not_mine_is_closed_with_4404(
+    web: Web, telling: Database, customer: dict[str, str], admin: dict[str, str]
+) -> None:
+    theirs = submitted(telling, account_id="somebody else")
+    for unknown in ("nothing", theirs.id, "x" * 3000, "a%01b"):
+        assert web.close_code(f"/ws/jobs/{unknown}", header=customer) == 4404
+    with web.socket(f"/ws/jobs/{theirs.id}", header=admin) as opened:
+        assert opened.next()["type"] == "job.snapshot"
+
+
+def test_a_foreign_page_may_not_open_a_socket_even_with_a_good_credential(
+    web: Web, clean: None, customer: dict[str, str]
+) -> None:
+    here = f"http://127.0.0.1:{web.port}"
+    with web.socket("/ws", header=customer, origin=here) as opened:
+        assert opened.next()["type"] == "connected"
+    for foreign in ("https://evil.example", "null", f"{here}.evil.example", "http://127.0.0.1", "file://"):
+        assert web.close_code("/ws", header=customer, origin=foreign) == 4403, foreign
+
+
+def test_a_plain_request_to_a_socket_is_refused_without_harm(web: Web, clean: None, customer: dict[str, str]) -> None:
+    for path in ("/ws", "/ws/jobs/nothing"):
+        for headers in (customer, {}):
+            answer = web.get(path, headers=headers)
+            assert 400 <= answer.status_code < 500, answer.text
+            assert answer.json()["code"]
+    with (
+        pytest.raises(websocket.WebSocketBadStatusException, match="404"),
+        web.socket("/ws/nothing", header=customer),
+    ):
+        pass
+
+
+# --- Many and slow ones -------------------------------------------------------------------------------------------
+
+
+def test_a_hundred_sockets_of_one_process_hear_the_same_and_are_counted(
+    web: Web, telling: Database, customer: dict[str, str], account_id: str
+) -> None:
+    def connected() -> int:
+        count: int = web.get("/api/stats", headers=customer).json()["clients_connected"]
+        return count
+
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(web.socket("/ws", header=customer)) for _ in range(100)]
+        for each in sockets:
+            each.until("stats_update")
+        assert connected() >= 100
+        begun = time.monotonic()
+        job = submitted(telling, account_id=account_id)
+        for each in sockets:
+            each.until("job.progress", lambda data: data["id"] == job.id)
+        assert time.monotonic() - begun < 3
+        # All say goodbye before the first is waited for.
+        for each in sockets:
+            each.connection.send_close()
+    assert eventually(lambda: connected() < 10, within_seconds=10)
+
+
+def test_a_socket_that_vanishes_without_goodbye_is_let_go(web: Web, clean: None, customer: dict[str, str]) -> None:
+    with web.socket("/ws", header=customer) as opened:
+        opened.until("stats_update")
+        before = web.get("/api/stats", headers=customer).json()["clients_connected"]
+        opened.connection.shutdown()
+        eventually(lambda: web.get("/api/stats", headers=customer).json()["clients_connected"] < before)
+
+
+def test_a_socket_that_reads_nothing_holds_up_nobody_and_finds_whole_messages_later(
+    web: Web, telling: Database, queue: redis.Redis, customer: dict[str, str], account_id: str
+) -> None:
+    job = submitted(telling, account_id=account_id)
+    last, phase = 600, "x" * 20_000
+    with (
+        # A small window: the server's own buffer is soon full of what this one does not take.
+        web.socket("/ws", header=customer, sockopt=[(6, 10, 4096), (1, 8, 4096)]) as slow,
+        web.socket("/ws", header=customer) as quick,
+    ):
+        slow.until("stats_update")
+        quick.until("stats_update")
+        for version in range(2, last + 1):
+            publish(queue, job, version, phase=phase)
+            if version % 50 == 0:
+                quick.until("job.progress", lambda data, version=version: data["version"] == version)
+        begun = time.monotonic()
+        assert web.get("/health").status_code == 200
+        quick.send({"type": "ping"})
+        quick.until("pong")
+        assert time.monotonic() - begun < 2
+        # Old news gave way to new; what comes is whole, in order, and ends with the newest.
+        heard = slow.collect("job.progress", lambda data: data["version"] == last, within_seconds=30)
+    versions = [message["data"]["version"] for message in heard if message["type"] == "job.progress"]
+    assert versions == sorted(set(versions))
+    assert len(versions) < last - 1, "its reader was meant to be too slow for everything"
+
+
+def test_figures_do_not_stop_for_a_socket_that_was_refused(web: Web, clean: None, customer: dict[str, str]) -> None:
+    def count() -> int:
+        found: int = requests.get(web.url("/api/stats"), headers=customer, timeout=10).json()["clients_connected"]
+        return found
+
+    before = count()
+    for _ in range(5):
+        web.close_code("/ws", header={"X-API-Key": "wrong"})
+    assert count() <= before
