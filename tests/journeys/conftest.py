@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.conftest import eventually
+from tests.journeys import truth
 from tests.journeys.product import Voiceworks
 
 # A report that is longer than the test's line, shown at the end of the run.
@@ -32,56 +33,47 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(line)
 
 
-@pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Voiceworks]:
-    """The whole product, for tests that do each other no harm."""
-    product = Voiceworks(tmp_path_factory.mktemp("product"))
-    try:
-        product.start()
-        eventually(product.settled, within_seconds=60)
-        yield product
-        product.stop()
-    finally:
-        product.demolish()
-
-
-class _Mortal:
-    """The product that kills are done to; it heals, so one serves many tests, but each finds it whole."""
+class _Keeper:
+    """Keeps one product for all journeys: it heals from what they do to it, but each finds it whole and idle."""
 
     def __init__(self, factory: pytest.TempPathFactory) -> None:
         self._factory = factory
         self.product: Voiceworks | None = None
 
     def whole(self) -> Voiceworks:
+        """The product, all of it up and nothing to do; another one where a test that failed has left it otherwise."""
         if self.product is not None:
             try:
-                eventually(self.product.settled, within_seconds=20)
+                eventually(self._is_whole, within_seconds=30)
             except AssertionError:
                 self.product.demolish()
                 self.product = None
         if self.product is None:
-            self.product = Voiceworks(self._factory.mktemp("mortal"))
+            self.product = Voiceworks(self._factory.mktemp("product"))
             self.product.start()
-            eventually(self.product.settled, within_seconds=60)
+            eventually(self._is_whole, within_seconds=60)
         return self.product
 
+    def _is_whole(self) -> bool:
+        return self.product is not None and self.product.settled() and not truth.held(self.product)
 
-@pytest.fixture(scope="module")
-def _mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Mortal]:
-    mortal = _Mortal(tmp_path_factory)
+
+@pytest.fixture(scope="session")
+def _keeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Keeper]:
+    keeper = _Keeper(tmp_path_factory)
     try:
-        yield mortal
-        if mortal.product is not None:
-            mortal.product.stop()
+        yield keeper
+        if keeper.product is not None:
+            keeper.product.stop()
     finally:
-        if mortal.product is not None:
-            mortal.product.demolish()
+        if keeper.product is not None:
+            keeper.product.demolish()
 
 
 @pytest.fixture
-def mortal(_mortal: _Mortal) -> Voiceworks:
-    """The whole product, all of it up, for tests that kill parts of it."""
-    return _mortal.whole()
+def product(_keeper: _Keeper) -> Voiceworks:
+    """The whole product."""
+    return _keeper.whole()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -133,6 +133,7 @@ class Voiceworks:
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
         """Sends a signal, by default the one that cannot be refused; gives the process that got it."""
         pid = eventually(lambda: self.pid(name))
+        assert pid
         os.kill(pid, number)
         return pid
 
@@ -334,7 +335,5 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _send(pid: int, number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass

@@ -62,11 +62,16 @@ def synthesized(product: Voiceworks) -> Counter[str]:
     return Counter(row.result["clip"] for row in product.rows(results) if row.result and row.result["cached"] is False)
 
 
-def check_nothing_hangs(product: Voiceworks) -> None:
-    """Nobody holds anything: no job is open, no unit runs, no clip is being made."""
-    held = """
+def held(product: Voiceworks) -> list[str]:
+    """What is open or in somebody's hands: jobs, items, clips."""
+    query = """
         select 'job ' || id from jobs where state in ('queued', 'running')
         union all select 'item ' || id from job_items where state = 'running' or token is not null
         union all select 'clip ' || key from speech_clips where state = 'making' or token is not null
     """
-    assert product.rows(held) == []
+    return [row[0] for row in product.rows(query)]
+
+
+def check_nothing_hangs(product: Voiceworks) -> None:
+    """Nobody holds anything: no job is open, no unit runs, no clip is being made."""
+    assert held(product) == []
