@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, func, insert, select
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, func, insert, select
 from sqlalchemy import text as sql
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base, new_id
-from models.errors import Conflict, Invalid, NotFound
+from models.errors import Invalid, NotFound
 
 
 class Curriculum(Base):
@@ -34,12 +33,12 @@ class Curriculum(Base):
 
 
 class Topic(Base):
-    """A part of a course."""
+    """A part of a course. Its id is its own in that course only: clients number their topics 1, 2, 3."""
 
     __tablename__ = "topics"
 
+    curriculum_id: Mapped[str] = mapped_column(ForeignKey("curricula.id", ondelete="CASCADE"), primary_key=True)
     id: Mapped[str] = mapped_column(primary_key=True)
-    curriculum_id: Mapped[str] = mapped_column(ForeignKey("curricula.id", ondelete="CASCADE"))
     position: Mapped[int]
     title: Mapped[str]
     description: Mapped[str] = mapped_column(server_default=sql("''"))
@@ -49,17 +48,24 @@ class Topic(Base):
 
 
 class Segment(Base):
-    """What is spoken in one go."""
+    """What is spoken in one go. Its id is its own in its topic only."""
 
     __tablename__ = "segments"
 
+    curriculum_id: Mapped[str] = mapped_column(primary_key=True)
+    topic_id: Mapped[str] = mapped_column(primary_key=True)
     id: Mapped[str] = mapped_column(primary_key=True)
-    topic_id: Mapped[str] = mapped_column(ForeignKey("topics.id", ondelete="CASCADE"))
     position: Mapped[int]
     text: Mapped[str]
     extra: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
 
-    __table_args__ = (Index("uq_segments_topic_id_position", "topic_id", "position", unique=True),)
+    __table_args__ = (
+        ForeignKeyConstraint(["curriculum_id", "topic_id"], ["topics.curriculum_id", "topics.id"], ondelete="CASCADE"),
+        Index("uq_segments_place", "curriculum_id", "topic_id", "position", unique=True),
+    )
+
+
+_IN_TOPIC = (Segment.curriculum_id == Topic.curriculum_id) & (Segment.topic_id == Topic.id)
 
 
 @dataclass(frozen=True)
@@ -103,22 +109,16 @@ def create(
     """The stored course.
 
     Raises:
-        Conflict: a topic's or segment's id is taken.
         Invalid: an id is used twice.
     """
     curriculum = Curriculum(id=new_id(), account_id=account_id, title=title, description=description, extra=extra)
     session.add(curriculum)
     session.flush()
     topic_rows, segment_rows = _rows(curriculum.id, topics)
-    _refuse_taken_ids(session, Topic, [row["id"] for row in topic_rows])
-    _refuse_taken_ids(session, Segment, [row["id"] for row in segment_rows])
-    try:
-        if topic_rows:
-            session.execute(insert(Topic), topic_rows)
-        if segment_rows:
-            session.execute(insert(Segment), segment_rows)
-    except IntegrityError as fault:
-        raise Conflict("Another request has just stored a topic or segment of the same id.") from fault
+    if topic_rows:
+        session.execute(insert(Topic), topic_rows)
+    if segment_rows:
+        session.execute(insert(Segment), segment_rows)
     return curriculum
 
 
@@ -139,7 +139,7 @@ def outline(session: Session, curriculum_id: str) -> list[tuple[Topic, list[Segm
     topics = list(session.scalars(select(Topic).where(Topic.curriculum_id == curriculum_id).order_by(Topic.position)))
     by_topic: dict[str, list[Segment]] = {topic.id: [] for topic in topics}
     for segment in session.scalars(
-        select(Segment).where(Segment.topic_id.in_(by_topic)).order_by(Segment.topic_id, Segment.position)
+        select(Segment).where(Segment.curriculum_id == curriculum_id).order_by(Segment.topic_id, Segment.position)
     ):
         by_topic[segment.topic_id].append(segment)
     return [(topic, by_topic[topic.id]) for topic in topics]
@@ -154,13 +154,12 @@ def segments(session: Session, curriculum_id: str, topic_id: str | None = None) 
     get(session, curriculum_id)
     query = (
         select(Segment)
-        .join(Topic, Topic.id == Segment.topic_id)
-        .where(Topic.curriculum_id == curriculum_id)
+        .join(Topic, _IN_TOPIC)
+        .where(Segment.curriculum_id == curriculum_id)
         .order_by(Topic.position, Segment.position)
     )
     if topic_id is not None:
-        topic = session.get(Topic, topic_id)
-        if topic is None or topic.curriculum_id != curriculum_id:
+        if session.get(Topic, (curriculum_id, topic_id)) is None:
             raise NotFound(f"Curriculum {curriculum_id} has no topic {topic_id!r}.")
         query = query.where(Topic.id == topic_id)
     return list(session.scalars(query))
@@ -176,7 +175,7 @@ def page(session: Session, *, limit: int, offset: int) -> tuple[list[Listed], in
     )
     counted = (
         select(Topic.curriculum_id, func.count(Topic.id.distinct()), func.count(Segment.id))
-        .outerjoin(Segment, Segment.topic_id == Topic.id)
+        .outerjoin(Segment, _IN_TOPIC)
         .where(Topic.curriculum_id.in_([curriculum.id for curriculum in chosen]))
         .group_by(Topic.curriculum_id)
     )
@@ -208,6 +207,7 @@ def _rows(curriculum_id: str, topics: Sequence[NewTopic]) -> tuple[list[dict[str
         segment_rows += [
             {
                 "id": segment.id or new_id(),
+                "curriculum_id": curriculum_id,
                 "topic_id": topic_id,
                 "position": place,
                 "text": segment.text,
@@ -215,13 +215,12 @@ def _rows(curriculum_id: str, topics: Sequence[NewTopic]) -> tuple[list[dict[str
             }
             for place, segment in enumerate(topic.segments)
         ]
+        _refuse_doubled("Segment", [segment.id for segment in topic.segments])
+    _refuse_doubled("Topic", [topic.id for topic in topics])
     return topic_rows, segment_rows
 
 
-def _refuse_taken_ids(session: Session, table: type[Topic] | type[Segment], ids: list[str]) -> None:
-    doubled = [each for each, times in Counter(ids).items() if times > 1][:5]
+def _refuse_doubled(kind: str, ids: list[str | None]) -> None:
+    doubled = [each for each, times in Counter(ids).items() if each is not None and times > 1][:5]
     if doubled:
-        raise Invalid(f"{table.__name__} id {doubled[0]!r} is given more than once.", ids=doubled)
-    taken = list(session.scalars(select(table.id).where(table.id.in_(ids)).limit(5)))
-    if taken:
-        raise Conflict(f"{table.__name__} id {taken[0]!r} is already in use.", ids=taken)
+        raise Invalid(f"{kind} id {doubled[0]!r} is given more than once.", ids=doubled)

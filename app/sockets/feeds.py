@@ -28,6 +28,8 @@ sock = Sock()
 
 UNAUTHORIZED, FORBIDDEN, UNKNOWN = 4401, 4403, 4404
 STATS_SECONDS = 5.0
+# How late figures may be when there is no news to wake us.
+TURN_SECONDS = 1.0
 # Who takes nothing for so long is gone, or might as well be: half a minute beyond two unanswered pings.
 SEND_SECONDS = 80.0
 _MAX_MESSAGE_BYTES = 64 * 1024
@@ -103,7 +105,7 @@ def everything(ws: Any) -> None:
         _send(ws, "connected", {"client_id": new_id(), "server_time": iso(utc_now())})
         _send(ws, "stats_update", here.hub.figures(lambda: collect_stats(here)))
         stats_due = time.monotonic() + STATS_SECONDS
-        for news in _conversation(ws, subscription, STATS_SECONDS):
+        for news in _conversation(ws, subscription, TURN_SECONDS):
             if news is not None:
                 _send(ws, news["name"], _public(news))
             if time.monotonic() >= stats_due:
@@ -124,7 +126,7 @@ def one_job(ws: Any, job_id: str) -> None:
             return
         snapshot = {"name": "job.snapshot", **lifecycle.summary(job)}
         version = 0
-        for news in itertools.chain([snapshot], _conversation(ws, subscription, STATS_SECONDS)):
+        for news in itertools.chain([snapshot], _conversation(ws, subscription, TURN_SECONDS)):
             if news is None or news["version"] <= version:
                 continue
             version = news["version"]

@@ -20,15 +20,20 @@ from tests.conftest import CLIENT_KEY, PASSWORD
 def lasting_database(configured: Settings) -> Iterator[Database]:
     """A database for a whole module that stores nothing: one client with a key, nobody rung or told."""
     database = Database(configured.database_url, lambda signals: None, pool_size=1)
+    _wipe(database)
     with database.transaction() as session:
         client = accounts.create(session, username="client", password=PASSWORD, role="client")
         accounts.store_key(session, client, name="test", role="client", secret=CLIENT_KEY)
     yield database
+    _wipe(database)
+    database.dispose()
+
+
+def _wipe(database: Database) -> None:
     with database.transaction() as session:
         for table in reversed(Base.metadata.sorted_tables):
             if table is not Worker.__table__:
                 session.execute(table.delete())
-    database.dispose()
 
 
 @pytest.fixture(scope="module")

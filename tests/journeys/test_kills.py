@@ -53,7 +53,8 @@ def check_reclaimer_rings(product: Voiceworks, topic: str) -> None:
 def check_api_answers(product: Voiceworks, topic: str) -> None:
     """A client is served again, by the API and by a worker."""
     answer = eventually(lambda: _answer(product, text(topic)), within_seconds=BACK_SECONDS)
-    assert answer and answer.headers["X-TTS-Cache-Status"] in ("miss", "joined", "hit")
+    assert answer is not None
+    assert answer.headers["X-TTS-Cache-Status"] in ("miss", "joined", "hit")
 
 
 def _answer(product: Voiceworks, words: str) -> requests.Response | None:
@@ -65,7 +66,14 @@ def _answer(product: Voiceworks, words: str) -> requests.Response | None:
     return answer if answer.ok else None
 
 
-@pytest.mark.parametrize("victim", ["web process", "web", "worker_upkeep", "beat", "queue", "postgres", "fleet"])
+@pytest.mark.parametrize(
+    "victim",
+    [
+        *("web process", "web", "worker_upkeep", "queue", "postgres"),
+        # Much like the upkeep worker, and like the supervisor below.
+        *(pytest.param(victim, marks=pytest.mark.slow) for victim in ("beat", "fleet")),
+    ],
+)
 def test_a_course_survives_the_death_of(victim: str, product: Voiceworks, measured: Measured) -> None:
     name = victim.replace("_", " ")
     job_id, course = begun(product, f"the death of the {name}")
@@ -126,7 +134,7 @@ def test_somebody_whose_live_worker_is_killed_gets_the_answer_from_another(
 def test_after_the_whole_supervisor_was_killed_a_new_start_finishes_the_course(
     product: Voiceworks, measured: Measured
 ) -> None:
-    job_id, course = begun(product, "the death of the supervisor")
+    job_id, course = begun(product, "the death of the supervisor", segments=9)
     product.kill("supervisor")
     eventually(lambda: product.pid("supervisor") is None)
     began = time.monotonic()

@@ -56,7 +56,7 @@ def dies(child: Child) -> None:
 
 
 # The deaths that could lose most; the others only with the slow tests.
-OFTEN = ("clip spoken:3", "file written:3", "told:3")
+OFTEN = ("file written:3", "told:3")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def test_the_page_shows_the_job_and_plays_a_segment_of_the_right_length(product:
         faults: list[str] = []
         page.on("pageerror", lambda fault: faults.append(str(fault)))
         page.goto(product.url(f"/#token={login['access_token']}"))
+        page.locator(f'.course[data-id="{stored["id"]}"]').click(timeout=20_000)
         page.wait_for_selector(".segment button.play", timeout=20_000)
         assert "token" not in page.url
         job = product.api("POST", "/api/tts/prefetch/topic", json={"curriculum_id": stored["id"]}).json()["job_id"]

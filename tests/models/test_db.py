@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from models import accounts, db
 from models.accounts import Account
 from models.db import Database
 from models.jobs import work
+from models.jobs.tables import Job
 from tests import making
 from tests.conftest import Signals
 
@@ -154,6 +156,29 @@ def test_a_write_outlasts_a_restart_of_postgres(servers: Servers, database: Data
             servers.postgres.start()
             servers.postgres.ready(20)
     assert making.read(database, job).state == "succeeded"
+
+
+def test_a_write_that_lost_a_deadlock_is_made_again(database: Database) -> None:
+    jobs = [making.submit(database) for _ in range(2)]
+    gate = threading.Barrier(2)
+    tried: list[int] = []
+
+    def act(number: int) -> None:
+        mine, theirs = jobs[number], jobs[1 - number]
+
+        def write(session: Session) -> None:
+            tried.append(number)
+            session.execute(text("set local deadlock_timeout = '20ms'"))
+            session.get_one(Job, mine.id, with_for_update=True)
+            if len(tried) <= 2:
+                gate.wait(10)
+            session.get_one(Job, theirs.id, with_for_update=True).phase = f"written by {number}"
+
+        database.persist(write)
+
+    making.at_once(2, act)
+    assert len(tried) == 3
+    assert [making.read(database, job).phase for job in jobs] == ["written by 1", "written by 0"]
 
 
 def test_a_write_gives_up_when_postgres_stays_away(nowhere: Database, monkeypatch: pytest.MonkeyPatch) -> None:

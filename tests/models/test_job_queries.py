@@ -90,6 +90,13 @@ def test_a_cursor_that_names_no_job_is_refused(database: Database) -> None:
         page(database, before="gone")
 
 
+def test_a_cursor_that_names_another_s_job_tells_no_more_than_one_that_names_none(database: Database) -> None:
+    (theirs,) = many(database, 1, account_id="them")
+    with pytest.raises(Invalid, match=f"there is no job '{theirs}'"):
+        page(database, before=theirs, visible_to="me")
+    assert page(database, before=theirs, visible_to="them") == []
+
+
 def test_items_come_in_order_from_where_one_stopped(database: Database) -> None:
     job = making.submit(database, items=5)
     making.submit(database, items=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -93,6 +94,46 @@ def test_fast_items_are_claimed_several_at_once_and_never_more_than_a_dead_worke
     run.run_slice(PARTS, submit(database, 60).id)
     assert held[0] == 1
     assert 1 < max(held) <= ITEMS_AT_ONCE
+
+
+def test_items_the_slice_has_no_time_for_are_given_back_as_if_never_claimed(
+    database: Database, acts: Acts, rung: Rung, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def act(work: Work) -> Done:
+        # The first is quick, so that many are claimed next; the second takes all the time there is.
+        clock[0] += 0.01 if work.params["n"] == 0 else SLICE_SECONDS
+        return Done({})
+
+    works = acts(act)
+    job = submit(database, 20)
+    run.run_slice(PARTS, job.id)
+    assert len(works) == 2
+    items = making.read_items(database, job)
+    assert [item.state for item in items] == ["succeeded"] * 2 + ["queued"] * 18
+    assert {(item.attempts, item.token, item.lease_node) for item in items[2:]} == {(0, None, None)}
+    assert rung() == [job.id]
+
+
+def test_what_is_given_back_of_a_job_that_lost_its_lease_meanwhile_is_left_alone(
+    database: Database, acts: Acts, rung: Rung, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def act(work: Work) -> Done:
+        clock[0] += 0.01 if work.params["n"] == 0 else SLICE_SECONDS
+        if work.params["n"] == 1:
+            making.change_items(database, work.job, token="another's", lease_node="another")
+        return Done({})
+
+    acts(act)
+    job = submit(database, 20)
+    run.run_slice(PARTS, job.id)
+    assert {item.lease_node for item in making.read_items(database, job) if item.state == "running"} == {"another"}
+    assert rung() == [job.id]
 
 
 def test_jobs_take_turns(database: Database, acts: Acts, rung: Rung, queue: redis.Redis) -> None:

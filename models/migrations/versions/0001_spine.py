@@ -228,8 +228,8 @@ def upgrade() -> None:
     op.create_index(op.f("ix_speech_renditions_file"), "speech_renditions", ["file"], unique=False)
     op.create_table(
         "topics",
-        sa.Column("id", sa.Text(), nullable=False),
         sa.Column("curriculum_id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("description", sa.Text(), server_default=sa.text("''"), nullable=False),
@@ -242,13 +242,14 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["curriculum_id"], ["curricula.id"], name=op.f("fk_topics_curriculum_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_topics")),
+        sa.PrimaryKeyConstraint("curriculum_id", "id", name=op.f("pk_topics")),
     )
     op.create_index("uq_topics_curriculum_id_position", "topics", ["curriculum_id", "position"], unique=True)
     op.create_table(
         "segments",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("curriculum_id", sa.Text(), nullable=False),
         sa.Column("topic_id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column(
@@ -257,14 +258,19 @@ def upgrade() -> None:
             server_default=sa.text("'{}'"),
             nullable=False,
         ),
-        sa.ForeignKeyConstraint(["topic_id"], ["topics.id"], name=op.f("fk_segments_topic_id"), ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_segments")),
+        sa.ForeignKeyConstraint(
+            ["curriculum_id", "topic_id"],
+            ["topics.curriculum_id", "topics.id"],
+            name=op.f("fk_segments_curriculum_id_topic_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("curriculum_id", "topic_id", "id", name=op.f("pk_segments")),
     )
-    op.create_index("uq_segments_topic_id_position", "segments", ["topic_id", "position"], unique=True)
+    op.create_index("uq_segments_place", "segments", ["curriculum_id", "topic_id", "position"], unique=True)
 
 
 def downgrade() -> None:
-    op.drop_index("uq_segments_topic_id_position", table_name="segments")
+    op.drop_index("uq_segments_place", table_name="segments")
     op.drop_table("segments")
     op.drop_index("uq_topics_curriculum_id_position", table_name="topics")
     op.drop_table("topics")
