@@ -38,7 +38,9 @@ class FileStore:
             # Fresh again: a sweep must not take what a row is about to point to.
             os.utime(target)
             return name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _sync_folder(self._root)
         draft = self._unfinished / f"{name}.{os.getpid()}.{time.monotonic_ns()}"
         try:
             with draft.open("xb") as file:
@@ -50,11 +52,7 @@ class FileStore:
             draft.unlink(missing_ok=True)
             raise
         # The name itself is durable only once its folder is.
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_folder(target.parent)
         return name
 
     def path(self, name: str) -> Path:
@@ -88,3 +86,11 @@ class FileStore:
             with suppress(FileNotFoundError):
                 if path.name not in known and path.stat().st_mtime < oldest:
                     yield path
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,8 +6,10 @@ import logging
 import sys
 
 from config import settings
+from config.settings import Settings
 from models import accounts, migrations
 from models.db import Database
+from models.errors import ModelError
 
 
 def main() -> int:
@@ -18,6 +20,14 @@ def main() -> int:
     except settings.SettingsError as fault:
         print(fault, file=sys.stderr)
         return 2
+    try:
+        return _prepare(configured)
+    except ModelError as fault:
+        print(f"The first admin cannot be made: {fault.message}", file=sys.stderr)
+        return 2
+
+
+def _prepare(configured: Settings) -> int:
     database = Database(configured.database_url, deliver=lambda signals: None, pool_size=1)
     migrations.upgrade(database.engine)
     with database.transaction() as session:

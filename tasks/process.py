@@ -14,7 +14,7 @@ from functools import cache
 
 import psutil
 import redis
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from config import settings
@@ -104,7 +104,7 @@ class Process:
                         workers.leave(session, self.node)
                     told = True
                 self.beat()
-            except (DBAPIError, redis.RedisError) as fault:
+            except (SQLAlchemyError, redis.RedisError) as fault:
                 # Leases outlive several missed beats; the next one may succeed.
                 log.warning("Heartbeat of %s failed: %s", self.node, fault)
 

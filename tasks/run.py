@@ -7,11 +7,14 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.logs import request_id
+from models.db import is_disconnect
 from models.errors import LeaseLost
 from models.events import Doorbell
 from models.jobs import work as units
@@ -77,6 +80,11 @@ class Work:
                 units.report(session, self.unit, progress=progress, phase=phase)
         except LeaseLost as lost:
             raise Stopped from lost
+        except DBAPIError as fault:
+            if not is_disconnect(fault):
+                raise
+            # The work goes on: Postgres is back before its result has to be stored, or that waits for it.
+            log.warning("Progress was not stored: %s", fault.orig)
 
 
 Body = Callable[[Work], Done]
@@ -127,14 +135,11 @@ def _run_items(process: Process, kind: Kind, body: Body, job_id: str) -> None:
 def _give_back(process: Process, items: Sequence[JobItem]) -> None:
     """Items that were claimed together and took longer than those before: a pause or another worker may have them."""
 
-    def release(session: Session) -> None:
-        for item in items:
-            units.release(session, item)
-
-    try:
-        process.database.persist(release, durable=False)
-    except LeaseLost:
-        log.info("Claimed items were taken over before their turn")
+    for item in items:
+        try:
+            process.database.persist(partial(units.release, unit=item), durable=False)
+        except LeaseLost:
+            log.info("%s was taken over before its turn", item.id)
 
 
 def _perform(process: Process, kind: Kind, body: Body, job: Job, unit: Job | JobItem) -> None:

@@ -13,6 +13,8 @@ from tests.journeys import truth
 from tests.journeys.product import BULK, HOST, Voiceworks
 from tests.journeys.texts import texts
 
+# Segments enough that the bulk workers are not through with them before a test has looked.
+PLENTY = 6 * len(BULK)
 # How long nothing may happen before we believe that nothing will.
 QUIET_SECONDS = 2.0
 
@@ -36,15 +38,16 @@ def check_nothing_starts(product: Voiceworks, job_id: str) -> None:
     while time.monotonic() < ends:
         assert claimed(product, job_id) == begun
         time.sleep(0.05)
-    late = "select count(*) from job_items where job_id = :job and started_at > :changed_at"
+    # A claim that was under way at that moment may still have come through.
+    late = "select count(*) from job_items where job_id = :job and started_at > :changed_at + interval '250 ms'"
     assert product.value(late, job=job_id, changed_at=changed_at) == 0
     assert product.done(job_id) == len(begun)
 
 
 def test_a_course_is_watched_from_its_first_segment_to_its_last(product: Voiceworks) -> None:
     # One text comes three times: three segments, one clip.
-    course = texts("a course that is watched", 40, sentences=2)
-    course += [course[0], course[20]]
+    course = texts("a course that is watched", 20 * len(BULK), sentences=2)
+    course += [course[0], course[10]]
     job_id = product.prefetch(course)
     with product.socket(f"/ws/jobs/{job_id}") as opened:
         heard = opened.collect("job.finished", within_seconds=60)
@@ -56,15 +59,15 @@ def test_a_course_is_watched_from_its_first_segment_to_its_last(product: Voicewo
     assert all(one["progress"] <= other["progress"] for one, other in pairwise(news))
     assert len({one["progress"] for one in news}) > 4
     assert (news[-1]["state"], news[-1]["progress"]) == ("succeeded", 1.0)
-    assert news[-1]["items"] == {"total": 42, "succeeded": 42, "failed": 0}
+    assert news[-1]["items"] == {"total": len(course), "succeeded": len(course), "failed": 0}
     truth.check_course(product, job_id, course)
-    assert sum(truth.synthesized(product)[key] for key in truth.keys_of(product, job_id)) == 40
+    assert sum(truth.synthesized(product)[key] for key in truth.keys_of(product, job_id)) == len(course) - 2
     shown = product.api("GET", f"/api/tts/prefetch/{job_id}").json()
-    assert (shown["status"], shown["completed_segments"], shown["cached_segments"]) == ("completed", 42, 0)
+    assert (shown["status"], shown["completed_segments"], shown["cached_segments"]) == ("completed", len(course), 0)
 
 
 def test_a_paused_course_begins_nothing_until_it_is_resumed(product: Voiceworks) -> None:
-    course = texts("a course that is paused", 12, sentences=4)
+    course = texts("a course that is paused", PLENTY, sentences=4)
     job_id = product.prefetch(course)
     eventually(lambda: product.done(job_id) > 1)
     paused = product.api("POST", f"/api/jobs/{job_id}/pause")
@@ -81,7 +84,7 @@ def test_a_paused_course_begins_nothing_until_it_is_resumed(product: Voiceworks)
 
 
 def test_a_cancelled_course_stops_and_keeps_what_was_made(product: Voiceworks) -> None:
-    course = texts("a course that is cancelled", 12, sentences=4)
+    course = texts("a course that is cancelled", PLENTY, sentences=4)
     job_id = product.prefetch(course)
     eventually(lambda: product.done(job_id) > 1)
     cancelled = product.api("DELETE", f"/api/tts/prefetch/{job_id}")
@@ -106,7 +109,7 @@ def test_a_cancelled_course_stops_and_keeps_what_was_made(product: Voiceworks) -
 
 @pytest.mark.skipif(len(BULK) < 2, reason="one core has one bulk worker")
 def test_all_bulk_workers_share_one_course(product: Voiceworks) -> None:
-    course = texts("a course for many hands", 12, sentences=4)
+    course = texts("a course for many hands", PLENTY, sentences=4)
     job_id = product.prefetch(course)
     at_work: set[str] = set()
     named: set[str] = set()

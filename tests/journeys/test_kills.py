@@ -26,12 +26,12 @@ BACK_SECONDS = 30.0
 LONG = 4
 
 
-def begun(product: Voiceworks, topic: str, segments: int = 12) -> tuple[str, list[str]]:
-    """A course in mid-work: its job and its texts."""
-    course = texts(topic, segments, sentences=LONG)
+def begun(product: Voiceworks, topic: str, segments_each: int = 6) -> tuple[str, list[str]]:
+    """A course in mid-work, with so many segments for each bulk worker: its job and its texts."""
+    course = texts(topic, segments_each * len(BULK), sentences=LONG)
     job_id = product.prefetch(course)
     eventually(lambda: product.done(job_id) > 1, within_seconds=30)
-    assert product.done(job_id) < segments - 3, "the course was over before anything could be killed"
+    assert product.done(job_id) < len(course) - 3, "the course was over before anything could be killed"
     return job_id, course
 
 
@@ -113,7 +113,8 @@ def test_somebody_whose_live_worker_is_killed_gets_the_answer_from_another(
     # All bulk workers are busy for a while with what is longer than what is asked for now.
     course = texts("a course while a live worker dies", 2 * len(BULK), sentences=16)
     job_id = product.prefetch(course)
-    eventually(lambda: product.rows("select 1 from job_items where job_id = :job and state = 'running'", job=job_id))
+    busy = "select count(distinct lease_node) from job_items where job_id = :job and state = 'running'"
+    eventually(lambda: product.value(busy, job=job_id) == len(BULK))
     words = text("a request whose worker dies", sentences=12)
     held = "select lease_node from jobs where live and state = 'running' and params -> 'clip' ->> 'text' = :words"
     with ThreadPoolExecutor(1) as pool:
@@ -134,7 +135,7 @@ def test_somebody_whose_live_worker_is_killed_gets_the_answer_from_another(
 def test_after_the_whole_supervisor_was_killed_a_new_start_finishes_the_course(
     product: Voiceworks, measured: Measured
 ) -> None:
-    job_id, course = begun(product, "the death of the supervisor", segments=9)
+    job_id, course = begun(product, "the death of the supervisor", segments_each=5)
     product.kill("supervisor")
     eventually(lambda: product.pid("supervisor") is None)
     began = time.monotonic()
@@ -153,7 +154,7 @@ PARTS = ("web process", "web", "worker_upkeep", "beat", "queue", "postgres", "fl
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_course_survives_ten_random_deaths(seed: int, product: Voiceworks, measured: Measured) -> None:
     chance = random.Random(seed)
-    course = texts(f"random deaths, series {seed}", 90, sentences=8)
+    course = texts(f"random deaths, series {seed}", 45 * len(BULK), sentences=8)
     job_id, began = product.prefetch(course), time.monotonic()
     killed: list[str] = []
     while len(killed) < 10 and product.state(job_id) not in ("succeeded", "failed"):

@@ -246,11 +246,11 @@ def test_a_message_that_was_lost_is_rung_again_by_the_reclaimer(counting: Counti
 
 
 def test_a_worker_that_is_told_to_stop_finishes_what_it_does_and_leaves_the_rest(counting: Counting) -> None:
-    job_id = counting.submit(0.0, 2.0, 0.05, 0.05)
+    job_id = counting.submit(0.0, 1.5, 0.05, 0.05)
     counting.until_begun(1)
     counting.setup.worker.kill("SIGTERM")
     # Nothing new is meant for it from now on.
-    eventually(lambda: _able(counting) == 0, within_seconds=1.5)
+    eventually(lambda: _able(counting) == 0, within_seconds=1.2)
     assert counting.noted()["done 1"] == 0
     assert counting.setup.worker.container.ended() == 0
     assert counting.states(job_id) == "ssqq"
@@ -288,7 +288,7 @@ def _able(counting: Counting) -> int:
 
 
 def test_what_a_killed_worker_held_is_done_by_its_next_life(counting: Counting) -> None:
-    job_id = counting.submit(0.0, 2.0, 0.05, 0.05)
+    job_id = counting.submit(0.0, 1.5, 0.05, 0.05)
     counting.until_begun(1)
     counting.setup.worker.kill()
     held = [item.position for item in counting.items(job_id) if item.state == "running"]
@@ -346,7 +346,7 @@ def test_a_paused_job_begins_nothing_and_goes_on_when_resumed(counting: Counting
 
 def test_a_pause_finds_nothing_claimed_behind_an_item_that_takes_longer_than_those_before(counting: Counting) -> None:
     # After twenty of a hundredth of a second several are claimed together, and with them some of the long ones.
-    job_id = counting.submit(*[0.01] * 20, *[0.6] * 5)
+    job_id = counting.submit(*[0.01] * 20, *[0.4] * 5)
     counting.until_begun(20)
     with counting.database.transaction() as session:
         lifecycle.pause(session, job_id)

@@ -55,14 +55,14 @@ def test_what_is_no_id_is_not_found(database: Database, job_id: str) -> None:
 
 
 def test_pages_show_the_newest_first_and_every_job_once_even_when_they_are_of_one_time(database: Database) -> None:
-    ids = many(database, 7) + many(database, 3)
+    older, newer = many(database, 7), many(database, 3)
     seen: list[str] = []
     cursor = None
     while found := page(database, limit=3, before=cursor):
         assert len(found) <= 3
         seen += found
         cursor = found[-1]
-    assert seen == sorted(ids, reverse=True)
+    assert seen == sorted(newer, reverse=True) + sorted(older, reverse=True)
 
 
 def test_a_job_that_comes_while_one_turns_pages_shifts_nothing(database: Database) -> None:

@@ -353,6 +353,23 @@ def test_reports_are_written_no_more_often_than_watchers_see_them(database: Data
     assert slice_of(database, job).version == 3
 
 
+def test_work_goes_on_while_postgres_is_away_and_cannot_hear_of_its_progress(
+    database: Database, process: Process, acts: Acts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "REPORT_SECONDS", 0.0)
+    nowhere = Database("postgresql+psycopg://nobody@/nothing?host=/nowhere", lambda signals: None)
+
+    def act(work: Work) -> Done:
+        with monkeypatch.context() as away:
+            away.setattr(process, "database", nowhere)
+            work.report(0.5, "speaking")
+        return Done({"n": 1})
+
+    acts(act)
+    done = slice_of(database, submit(database))
+    assert (done.state, done.result, done.attempts) == ("succeeded", {"n": 1}, 1)
+
+
 # --- Logs ------------------------------------------------------------------------------------------------------------
 
 

@@ -373,7 +373,7 @@ def test_live_speech_joins_a_segment_that_is_being_made(
     monkeypatch.setattr(speech, "speak_text", while_live_parks)
     with ThreadPoolExecutor(1) as thread:
         thread.submit(run.run_slice, PREFETCH, prefetch.id).result(30)
-    assert rung() == [live.id]
+    assert live.id in rung()
     run.run_slice(SPEAK, live.id)
     assert result(making.read(database, live))["cached"] is True
     assert spoken == ["Hello there."]
