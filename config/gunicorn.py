@@ -16,8 +16,9 @@ worker_class = "gevent"
 worker_connections = 3000
 # A worker that does not answer its master for so long is stuck, not slow.
 timeout = 60
-# Longer than the longest live answer that may be in flight at a stop.
-graceful_timeout = 10
+# Longer than nearly every live answer in flight at a stop (its job stays, and the client may ask again). An open page
+# or an idle connection takes all of it, and whoever pressed Ctrl-C waits for that.
+graceful_timeout = 3
 keepalive = 30
 # As long an address as gunicorn takes: `GET /api/tts/cache` carries a text in it.
 limit_request_line = 8190

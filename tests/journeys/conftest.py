@@ -10,7 +10,7 @@ from tests.conftest import eventually
 from tests.journeys import truth
 from tests.journeys.product import Voiceworks
 
-# A report that is longer than the test's line, shown at the end of the run.
+# Lines for people, shown at the end of the run.
 _MEASURED: list[str] = []
 
 
