@@ -24,8 +24,9 @@ def short_sentence() -> str:
 def ten_seconds() -> str:
     """One sentence of about ten seconds."""
     pick = random.Random(next(_numbers))
-    parts = [f"{pick.choice(_SUBJECTS)} {pick.choice(_VERBS)} {pick.choice(_OBJECTS)}" for _ in range(3)]
-    return f"On day {next(_numbers) % 900 + 100}, {parts[0]}, {parts[1]}, and {parts[2]} {pick.choice(_PLACES)}."
+    parts = [f"{pick.choice(_SUBJECTS)} {pick.choice(_VERBS)} {pick.choice(_OBJECTS)}" for _ in range(2)]
+    day = next(_numbers) % 900 + 100
+    return f"On day {day} of the long voyage, {parts[0]}, and {parts[1]} {pick.choice(_PLACES)}."
 
 
 def thirty_seconds() -> str:

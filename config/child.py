@@ -243,5 +243,11 @@ def _before_exec(parent: int, death_signal: Signals, nice: int) -> Callable[[], 
             os.kill(os.getpid(), signal.SIGKILL)
         if nice:
             os.nice(nice)
+            # Linux groups processes by session for scheduling, and each child of ours is a session: against other
+            # groups only the group's own nice counts, and a process's counts for nothing.
+            with suppress(OSError):  # no such file: a kernel that does not group
+                group = os.open("/proc/self/autogroup", os.O_WRONLY)
+                os.write(group, b"%d" % nice)
+                os.close(group)
 
     return run
