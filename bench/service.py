@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -51,7 +53,7 @@ class Service:
 
     def client(self) -> Client:
         """A client with a connection of its own."""
-        return Client(f"http://127.0.0.1:{self._port}", self._key)
+        return Client(self._port, self._key)
 
     def cpu_seconds(self) -> float:
         """Processor time of the whole process tree so far."""
@@ -79,21 +81,27 @@ class Service:
 class Client:
     """One keep-alive connection."""
 
-    def __init__(self, url: str, key: str) -> None:
-        self._url = url
+    def __init__(self, port: int, key: str) -> None:
+        self._url = f"http://127.0.0.1:{port}"
         self._session = requests.Session()
         self._session.headers["X-API-Key"] = key
+        # What is timed goes over a bare connection: the client library above adds 1.4 ms of its own to each answer.
+        self._bare = HTTPConnection("127.0.0.1", port, timeout=120)
+        self._headers = {"X-API-Key": key, "Content-Type": "application/json"}
 
     def speak(self, text: str, **more: Any) -> requests.Response:
         """``POST /api/tts``."""
         return self._session.post(f"{self._url}/api/tts", json={"text": text, **more}, timeout=120)
 
-    def timed(self, text: str) -> tuple[float, requests.Response]:
-        """Seconds until the last byte of the answer, and the answer."""
+    def timed(self, text: str) -> tuple[float, HTTPResponse]:
+        """Seconds until the last byte of the answer, and the answer, read."""
+        body = json.dumps({"text": text})
         began = time.perf_counter()
-        answer = self.speak(text)
+        self._bare.request("POST", "/api/tts", body, self._headers)
+        answer = self._bare.getresponse()
+        answer.read()
         seconds = time.perf_counter() - began
-        answer.raise_for_status()
+        assert answer.status == 200, answer.status
         return seconds, answer
 
     def store_course(self, segments: list[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from celery import Celery
 from kombu import Queue
 
@@ -49,6 +51,8 @@ app.conf.update(
     broker_transport_options={
         "visibility_timeout": 6 * 3600,
         "queue_order_strategy": "priority",
+        # How long one look at the queues lasts before the next (see tasks/fleet.py).
+        "polling_interval": float(os.environ.get("WORKER_POLL_SECONDS", "1")),
         # One more try at once, for a connection that broke while idle; kombu's own default sleeps for six seconds.
         "max_retries": 1,
         "interval_start": 0,
