@@ -95,6 +95,9 @@ def test_a_nice_child_gives_way(stage: Stage) -> None:
     child.start()
     assert child.pid
     assert os.getpriority(os.PRIO_PROCESS, child.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 7
+    group = Path(f"/proc/{child.pid}/autogroup")
+    # Where the kernel groups by session, the group has to give way, too: alone in it, nobody else does.
+    assert not group.exists() or group.read_text().split()[-1] == "7"
     child.kill()
     assert eventually(lambda: not child.alive)
 
