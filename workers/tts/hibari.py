@@ -1,6 +1,6 @@
 """hibari-tts: a small English model, about a hundred times faster than real time on one core.
 
-Source: https://pypi.org/project/hibari-tts/ (Apache-2.0, weights in the wheel). It has its own normaliser and
+Source: the package hibari-tts (Apache-2.0, weights in the wheel). It has its own normaliser and
 pronunciation rules.
 """
 
