@@ -85,7 +85,7 @@ class Client:
         self._url = f"http://127.0.0.1:{port}"
         self._session = requests.Session()
         self._session.headers["X-API-Key"] = key
-        # What is timed goes over a bare connection: the client library above adds 1.4 ms of its own to each answer.
+        # What is timed goes over a bare connection: the library above adds milliseconds of its own to each answer.
         self._bare = HTTPConnection("127.0.0.1", port, timeout=120)
         self._headers = {"X-API-Key": key, "Content-Type": "application/json"}
 
