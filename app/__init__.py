@@ -25,7 +25,7 @@ def create_app(configured: Settings | None = None) -> Flask:
 
     from app import page
     from app.api import auth, curricula, health, jobs, prefetch, speech
-    from app.context import Context
+    from app.context import Context, Engines
     from app.http import errors, observe
     from app.sockets import feeds
     from app.sockets.hub import Hub
@@ -56,6 +56,7 @@ def create_app(configured: Settings | None = None) -> Flask:
     app.extensions["voiceworks"] = Context(
         settings=configured,
         database=database,
+        engines=Engines(database),
         redis=client,
         files=FileStore(configured.var_dir / "files"),
         counters=counters,

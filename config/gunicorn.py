@@ -22,6 +22,8 @@ graceful_timeout = 3
 keepalive = 30
 # As long an address as gunicorn takes: `GET /api/tts/cache` carries a text in it.
 limit_request_line = 8190
+# gevent has no real sendfile: it would send 8 KiB at a time (app/http/ranges.py reads in larger blocks).
+sendfile = False
 accesslog = None
 errorlog = "-"
 loglevel = _settings.log_level.lower()

@@ -70,6 +70,11 @@ def live_lane(pool: str) -> str:
     return f"tts.live.{pool}"
 
 
+def head_of(lane: str) -> str:
+    """The queue before a live lane's own: only workers that do nothing but that lane look there."""
+    return f"{lane}.head"
+
+
 def background_lane(pool: str) -> str:
     """The queue of work nobody waits for."""
     return f"tts.background.{pool}"

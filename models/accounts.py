@@ -7,11 +7,11 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import ForeignKey, bindparam, func, select, update
+from sqlalchemy import ForeignKey, Table, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -172,11 +172,12 @@ def caller_of_key(session: Session, secret: str) -> Caller | None:
 @cache
 def _holder_statement() -> Any:
     """Asked with every request, so it is built once and reads no more than it needs."""
-    in_time = ApiKey.expires_at.is_(None) | (ApiKey.expires_at > func.now())
+    holders, held = cast(Table, Account.__table__), cast(Table, ApiKey.__table__)
+    in_time = held.c.expires_at.is_(None) | (held.c.expires_at > func.now())
     return (
-        select(Account.id, Account.username, ApiKey.role)
-        .join(ApiKey, ApiKey.account_id == Account.id)
-        .where(ApiKey.digest == bindparam("secret"), in_time, ~Account.disabled)
+        select(holders.c.id, holders.c.username, held.c.role)
+        .join_from(holders, held, held.c.account_id == holders.c.id)
+        .where(held.c.digest == bindparam("secret"), in_time, ~holders.c.disabled)
     )
 
 

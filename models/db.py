@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import psycopg
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session, sessionmaker
 
 from models.events import Deliver
@@ -20,6 +22,7 @@ Result = TypeVar("Result")
 
 # Postgres is back about two seconds after a kill; a restart of its machine takes longer than a slice should wait.
 PERSIST_SECONDS = 20.0
+RESTED_SECONDS = 1.0
 # Errors that say nothing but "not now".
 _TRY_AGAIN = frozenset({"DeadlockDetected", "SerializationFailure"})
 
@@ -38,11 +41,15 @@ class Database:
         # is for bursts. pre_ping turns a killed back end into a reconnect instead of an error.
         self._durable = self._engine(url, pool_size, "")
         self._relaxed = self._engine(url, max(2, pool_size // 2), "-c synchronous_commit=off")
+        self._reading = self._engine(url, pool_size, "", isolation_level="AUTOCOMMIT", pool_pre_ping=False)
+        event.listen(self._reading, "checkin", _note_rest)
+        event.listen(self._reading, "checkout", _ping_if_rested)
         self._sessions = sessionmaker(self._durable, expire_on_commit=False)
         self._relaxed_sessions = sessionmaker(self._relaxed, expire_on_commit=False)
+        self._reading_sessions = sessionmaker(self._reading, expire_on_commit=False)
 
     @staticmethod
-    def _engine(url: str, pool_size: int, options: str) -> Engine:
+    def _engine(url: str, pool_size: int, options: str, **settings: Any) -> Engine:
         # Twice the timeouts of an idle machine's worst second; every statement of ours is far below.
         # Custom plans: a generic one cannot use the partial indexes, which keep a long queue fast.
         options = (
@@ -54,15 +61,24 @@ class Database:
             pool_size=pool_size,
             max_overflow=pool_size * 2,
             pool_timeout=10,
-            pool_pre_ping=True,
             pool_recycle=1800,
             connect_args={"connect_timeout": 5, "options": options.strip()},
+            **{"pool_pre_ping": True} | settings,
         )
 
     @property
     def engine(self) -> Engine:
         """The durable engine, for migrations and checks."""
         return self._durable
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session whose statements are transactions of their own: one round trip each, and nothing to write.
+
+        What several statements must agree on belongs into ``transaction``.
+        """
+        with self._reading_sessions() as session:
+            yield session
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[Session]:
@@ -102,6 +118,7 @@ class Database:
         """Closes the pools; needed before a fork and at exit."""
         self._durable.dispose()
         self._relaxed.dispose()
+        self._reading.dispose()
 
 
 def is_disconnect(fault: DBAPIError) -> bool:
@@ -112,6 +129,21 @@ def is_disconnect(fault: DBAPIError) -> bool:
         "CrashShutdown",
         "CannotConnectNow",
     }
+
+
+def _note_rest(_: Any, record: Any) -> None:
+    record.info["rests_since"] = time.monotonic()
+
+
+def _ping_if_rested(connection: Any, record: Any, _: Any) -> None:
+    """pre_ping for questions: asked with every request, a moment after the last one, they go without."""
+    if time.monotonic() - record.info.get("rests_since", math.inf) < RESTED_SECONDS:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as fault:
+        raise DisconnectionError("the back end is gone") from fault
 
 
 @event.listens_for(Session, "after_rollback")

@@ -17,6 +17,11 @@ def progress_gate(job_id: str) -> str:
     return f"gate:progress:{job_id}"
 
 
+def idle_workers(lane: str) -> str:
+    """The resident workers of a lane that have nothing to do; lives as long as one of them has not."""
+    return f"idle:{lane}"
+
+
 def presence(process_id: str) -> str:
     """How many sockets one web process holds; expires 15 s after the process last said so."""
     return f"presence:{process_id}"

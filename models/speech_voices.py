@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from sqlalchemy.orm import Session
 
 from config import voices
 from config.voices import Voice
-from models import workers
 from models.errors import Invalid
 from models.speech_clips import ClipSpec
+from models.workers import EngineState
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class Resolution:
         }
 
 
-def resolve(session: Session, voice_id: str | None, provider: str | None) -> Resolution:
-    """Which engine speaks.
+def resolve(engines: Mapping[str, EngineState], voice_id: str | None, provider: str | None) -> Resolution:
+    """Which engine speaks, given those that are registered (``models.workers.engines``).
 
     A known provider without an engine of its own falls back to the voice's default engine. Whether a worker is there
     to speak is asked at submit: speech that is ready needs none.
@@ -60,5 +59,5 @@ def resolve(session: Session, voice_id: str | None, provider: str | None) -> Res
     # A voice belongs to one engine: another one cannot speak with it.
     fallback = None if asked == voice.engine else f"{provider} -> {voice.engine}"
     engine = catalogue.engines[voice.engine]
-    revision = workers.engine_revisions(session).get(engine.name, "unknown")
+    revision = engines[engine.name].revision if engine.name in engines else "unknown"
     return Resolution(voice, engine.name, engine.pool, f"{revision}/{voice.revision}", provider, fallback)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import BigInteger, bindparam, delete, func, select, update
+from sqlalchemy import BigInteger, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.types import Text
@@ -36,6 +36,14 @@ class Worker(Base):
     draining: Mapped[bool] = mapped_column(default=False)
     started_at: Mapped[datetime]
     heartbeat_at: Mapped[datetime]
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """What the register knows of an engine; ``alive`` while a worker that has it takes work."""
+
+    revision: str
+    alive: bool
 
 
 @dataclass(frozen=True)
@@ -88,17 +96,21 @@ def forget_old(session: Session) -> None:
     session.execute(delete(Worker).where(Worker.heartbeat_at < func.now() - timedelta(days=1)))
 
 
-def engine_revisions(session: Session) -> dict[str, str]:
-    """The revision of every engine some worker had lately, the newest worker's word counting."""
-    found: dict[str, str] = {}
-    for engines in session.scalars(_engines_statement()):
-        found.update(engines)
+def engines(session: Session) -> dict[str, EngineState]:
+    """Every engine some worker had lately; of its revision the newest worker's word counts."""
+    found: dict[str, EngineState] = {}
+    for loaded, alive_now in session.execute(_engines_statement()):
+        for name, revision in loaded.items():
+            before = found.get(name)
+            found[name] = EngineState(revision, alive_now or (before is not None and before.alive))
     return found
 
 
 @cache
 def _engines_statement() -> Any:
-    return select(Worker.engines).order_by(Worker.started_at)
+    rows = cast(Table, Worker.__table__).c
+    fresh = rows.heartbeat_at > func.now() - timedelta(seconds=ALIVE_SECONDS)
+    return select(rows.engines, fresh & ~rows.draining).order_by(rows.started_at)
 
 
 def alive(session: Session) -> list[Worker]:
@@ -117,8 +129,3 @@ def _able_statement() -> Any:
     fresh = Worker.heartbeat_at > func.now() - timedelta(seconds=ALIVE_SECONDS)
     serves = Worker.lanes.contains(bindparam("wanted", type_=ARRAY(Text)))
     return select(func.count()).where(fresh, ~Worker.draining, serves)
-
-
-def engines_available(session: Session) -> set[str]:
-    """The engines that some live worker has loaded."""
-    return {engine for worker in alive(session) if not worker.draining for engine in worker.engines}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from celery import Celery
 from kombu import Queue
 
@@ -12,8 +10,10 @@ from tasks.kinds import KINDS
 
 _settings = settings.load()
 
+_pools = list(voices.catalogue().pools)
 LANES = [
-    *(lane(pool) for pool in voices.catalogue().pools for lane in (voices.live_lane, voices.background_lane)),
+    *(lane(pool) for pool in _pools for lane in (voices.live_lane, voices.background_lane)),
+    *(voices.head_of(voices.live_lane(pool)) for pool in _pools),
     "io",
     "upkeep",
 ]
@@ -51,8 +51,6 @@ app.conf.update(
     broker_transport_options={
         "visibility_timeout": 6 * 3600,
         "queue_order_strategy": "priority",
-        # How long one look at the queues lasts before the next (see tasks/fleet.py).
-        "polling_interval": float(os.environ.get("WORKER_POLL_SECONDS", "1")),
         # One more try at once, for a connection that broke while idle; kombu's own default sleeps for six seconds.
         "max_retries": 1,
         "interval_start": 0,

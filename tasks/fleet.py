@@ -15,10 +15,6 @@ from workers import device
 GRACE_SECONDS = 25.0
 # What a worker reads at its start (tasks/worker.py); not imported from there, because that loads Celery.
 ENGINES, THREADS, READY_FILE = "WORKER_ENGINES", "WORKER_THREADS", "WORKER_READY_FILE"
-POLL_SECONDS = "WORKER_POLL_SECONDS"
-# Redis serves whoever has waited longest. An idle bulk worker goes to the end of the line ten times a second, so a
-# request finds the live worker at its head, with its two threads and normal priority; it costs under 1 % of a core.
-BULK_POLL_SECONDS = "0.1"
 
 
 @dataclass(frozen=True)
@@ -60,14 +56,9 @@ def members(cores: int) -> list[Member]:
         live, background = voices.live_lane(pool), voices.background_lane(pool)
         names = ",".join(engines)
         threads = str(min(2, cores))
-        found.append(Member(f"live-{pool}", (live,), 0, {ENGINES: names, THREADS: threads}))
+        found.append(Member(f"live-{pool}", (voices.head_of(live), live), 0, {ENGINES: names, THREADS: threads}))
         found += [
-            Member(
-                f"bulk{core}-{pool}",
-                (live, background),
-                10,
-                {ENGINES: names, THREADS: "1", POLL_SECONDS: BULK_POLL_SECONDS},
-            )
+            Member(f"bulk{core}-{pool}", (live, background), 10, {ENGINES: names, THREADS: "1"})
             for core in range(cores)
         ]
     return found

@@ -12,9 +12,10 @@ from celery.exceptions import QueueNotFound
 from kombu.exceptions import OperationalError
 from sqlalchemy.orm import Session
 
+from config import voices
 from config.logs import request_id
 from config.settings import Settings
-from models import events, workers
+from models import events, idle_workers, workers
 from models.base import new_id
 from models.db import Database
 from models.errors import Unavailable
@@ -42,20 +43,23 @@ def open_database(settings: Settings, client: redis.Redis, *, pool_size: int = 1
     def deliver(signals: list[Signal]) -> None:
         for signal in signals:
             if isinstance(signal, Doorbell):
-                ring(signal)
+                ring(signal, client)
         events.publish(client, [signal for signal in signals if isinstance(signal, Event)])
 
     return Database(settings.database_url, deliver, pool_size=pool_size)
 
 
-def ring(doorbell: Doorbell) -> None:
+def ring(doorbell: Doorbell, client: redis.Redis | None = None) -> None:
     """Wakes workers; a doorbell that cannot be rung now is rung by the reclaimer.
 
-    The lane of an old job may be gone from the catalogue; it waits until its pool is back.
+    With a ``client``, an idle resident worker of the lane is woken before any other: it has more threads and normal
+    priority. The lane of an old job may be gone from the catalogue; it waits until its pool is back.
     """
+    lane = doorbell.lane
     try:
         for _ in range(doorbell.count):
-            app.send_task(doorbell.kind, args=[doorbell.job_id], queue=doorbell.lane)
+            resident = client is not None and idle_workers.take(client, lane)
+            app.send_task(doorbell.kind, args=[doorbell.job_id], queue=voices.head_of(lane) if resident else lane)
     except (OperationalError, QueueNotFound, redis.RedisError, OSError) as fault:
         log.warning("Lane %s was not rung: %s", doorbell.lane, fault)
 

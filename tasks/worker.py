@@ -8,6 +8,8 @@ from typing import Any
 
 from celery import signals
 
+from config import voices
+from models import idle_workers
 from tasks import process, upkeep
 from tasks.celery_app import app
 from workers import resident
@@ -38,10 +40,28 @@ def _begin(sender: str, instance: Any, **_: Any) -> None:
 
     def ready(**_: Any) -> None:
         this.register(device=device.name, lanes=lanes, engines=revisions)
+        _say_when_idle(this, [lane for lane in lanes if voices.head_of(lane) in lanes])
         if READY_FILE in os.environ:
             Path(os.environ[READY_FILE]).touch()
 
     signals.worker_ready.connect(ready, weak=False)
+
+
+def _say_when_idle(this: process.Process, lanes: list[str]) -> None:
+    """Tells those who ring the ``lanes``, which this worker is resident in, whenever it has nothing to do."""
+
+    def idle(**_: Any) -> None:
+        for lane in lanes:
+            idle_workers.enter(this.redis, lane, this.node)
+
+    def busy(**_: Any) -> None:
+        for lane in lanes:
+            idle_workers.leave(this.redis, lane, this.node)
+
+    signals.task_prerun.connect(busy, weak=False)
+    signals.task_postrun.connect(idle, weak=False)
+    signals.worker_shutdown.connect(busy, weak=False)
+    idle()
 
 
 @signals.worker_shutting_down.connect

@@ -45,7 +45,7 @@ def stats() -> dict[str, Any]:
 
 def collect_stats(here: context.Context) -> dict[str, Any]:
     """The figures of ``GET /api/stats`` and of the ``stats_update`` message."""
-    with here.database.transaction(durable=False) as session:
+    with here.database.reading() as session:
         _, size_bytes = speech_clips.size(session)
     return {
         "clients_connected": here.hub.clients_connected(),

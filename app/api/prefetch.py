@@ -15,7 +15,7 @@ from app.http.access import CLIENT
 from app.http.parsing import Number, Text
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from config.voices import background_lane
-from models import curricula, speech_clips, speech_voices
+from models import curricula, speech_clips, speech_voices, workers
 from models.base import iso
 from models.errors import NotFound
 from models.jobs import lifecycle
@@ -91,7 +91,7 @@ def prefetch(
         Invalid: unknown voice or provider.
         Unavailable: no worker can speak it.
     """
-    resolution = speech_voices.resolve(session, voice_id, provider)
+    resolution = speech_voices.resolve(workers.engines(session), voice_id, provider)
     segments = curricula.segments(session, curriculum_id, topic_id)
     clips = [resolution.clip(segment.text, speed) for segment in segments]
     ready = speech_clips.ready_keys(session, [clip.key for clip in clips])

@@ -75,9 +75,9 @@ class Look(Schema):
 def generate(body: dict[str, Any]) -> Response:
     """The spoken text as one audio file; with ``Prefer: respond-async`` a job to come back for."""
     here = context.current()
-    with here.database.transaction(durable=False) as session:
-        resolution = speech_voices.resolve(session, body["voice_id"], body["provider"])
-        spec = resolution.clip(body["text"], body["speed"])
+    resolution = speech_voices.resolve(here.engines(), body["voice_id"], body["provider"])
+    spec = resolution.clip(body["text"], body["speed"])
+    with here.database.reading() as session:
         found = speech_clips.find(session, spec.key, body["format"])
     if "respond-async" in request.headers.get("Prefer", ""):
         return _accepted(spec, resolution, body["format"])
@@ -93,9 +93,10 @@ def generate(body: dict[str, Any]) -> Response:
 @blueprint.arguments(Look, location="query")
 def look_up(query: dict[str, Any]) -> dict[str, Any]:
     """Whether a text is there already, and how long it lasts."""
-    with context.current().database.transaction(durable=False) as session:
-        resolution = speech_voices.resolve(session, query["voice_id"], query["provider"])
-        key = resolution.clip(query["text"], query["speed"]).key
+    here = context.current()
+    resolution = speech_voices.resolve(here.engines(), query["voice_id"], query["provider"])
+    key = resolution.clip(query["text"], query["speed"]).key
+    with here.database.reading() as session:
         seconds = speech_clips.ready_keys(session, [key]).get(key)
     return {"cache_hit": seconds is not None, "duration_seconds": seconds and round(seconds, 3)}
 
@@ -104,7 +105,7 @@ def look_up(query: dict[str, Any]) -> dict[str, Any]:
 def cache_stats() -> dict[str, Any]:
     """How large the cache is, how often it answers, and what waits to be spoken."""
     here = context.current()
-    with here.database.transaction(durable=False) as session:
+    with here.database.reading() as session:
         entries, size_bytes = speech_clips.size(session)
         live = queries.open_by_lane(session, live_lane(""))
         background = queries.open_by_lane(session, background_lane(""))
@@ -123,7 +124,7 @@ def stored(key: str, extension: str) -> Response:
     here = context.current()
     if extension not in AUDIO_FORMATS:
         raise NotFound(f"There is no clip format {extension!r}; there are {', '.join(sorted(AUDIO_FORMATS))}.")
-    with here.database.transaction(durable=False) as session:
+    with here.database.reading() as session:
         found = speech_clips.find(session, key, extension)
     if found is None:
         raise NotFound(f"There is no clip {key}.{extension}.")

@@ -18,7 +18,7 @@ from app.context import Context
 from config.settings import Settings
 from config.supervisor import say
 from config.voices import catalogue
-from models import accounts, curricula, speech_clips, speech_voices
+from models import accounts, curricula, speech_clips, speech_voices, workers
 from models.curricula import Curriculum
 from models.errors import ModelError, Unavailable
 from models.jobs import queries
@@ -75,7 +75,7 @@ def _sample(session: Session) -> Curriculum:
 
 def _readiness(session: Session, course: Curriculum) -> tuple[int, list[float]]:
     """How many segments the course has, and the length of each that was spoken already."""
-    resolution = speech_voices.resolve(session, None, None)
+    resolution = speech_voices.resolve(workers.engines(session), None, None)
     keys = [resolution.clip(segment.text, 1.0).key for segment in curricula.segments(session, course.id)]
     ready = speech_clips.ready_keys(session, keys)
     return len(keys), [ready[key] for key in keys if key in ready]

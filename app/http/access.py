@@ -93,7 +93,7 @@ def _caller() -> Caller | None:
     if not offered or "\0" in offered:
         return None
     claims = _claims(offered)
-    with context.current().database.transaction(durable=False) as session:
+    with context.current().database.reading() as session:
         if claims is None:
             return accounts.caller_of_key(session, offered)
         return accounts.caller_of_account(session, str(claims["sub"])) if claims.get("type") == "access" else None

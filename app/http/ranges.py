@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import IO
 
 from flask import Response, request, send_file
+from werkzeug.wsgi import FileWrapper
 
 _ONE_RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
+
+# gunicorn's own reader, and gevent's sendfile, take 8 KiB at a time: for a minute of speech 350 system calls.
+_BLOCK_BYTES = 256 * 1024
+
+
+class _LargeBlocks(FileWrapper):
+    """A file as blocks for the socket."""
+
+    def __init__(self, file: IO[bytes], _: int = 0) -> None:
+        super().__init__(file, _BLOCK_BYTES)
 
 
 def send_stored(path: Path, *, name: str, media_type: str, etag: str) -> Response:
@@ -23,6 +35,7 @@ def send_stored(path: Path, *, name: str, media_type: str, etag: str) -> Respons
     request.environ.pop("HTTP_RANGE", None)
     if asked is not None:
         request.environ["HTTP_RANGE"] = asked
+    request.environ["wsgi.file_wrapper"] = _LargeBlocks
     response = send_file(path, mimetype=media_type, download_name=name, conditional=True, etag=etag, max_age=86400)
     response.headers["Accept-Ranges"] = "bytes"
     # What was spoken may be private; a shared cache must not keep it.

@@ -38,7 +38,7 @@ def until_ended(job_id: str, subscription: Subscription, *, timeout_seconds: flo
         news = subscription.get(PEEK_SECONDS)
         if time.monotonic() >= reread:
             reread = time.monotonic() + REREAD_SECONDS
-            with database.transaction(durable=False) as session:
+            with database.reading() as session:
                 news = lifecycle.summary(queries.get(session, job_id))
         if news is not None and news["id"] == job_id and news["state"] in ENDED:
             return news

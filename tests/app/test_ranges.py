@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from config.settings import Settings
-from models import speech_voices
+from models import speech_voices, workers
 from models.db import Database
 from models.files import FileStore
 from models.speech_clips import MadeFile
@@ -39,7 +39,7 @@ def clip(client: FlaskClient, customer: dict[str, str], database: Database, conf
     """A clip of 1,024 bytes."""
     file = FileStore(configured.var_dir / "files").put(CONTENT)
     with database.transaction() as session:
-        spec = speech_voices.resolve(session, None, None).clip("Hello.", 1.0)
+        spec = speech_voices.resolve(workers.engines(session), None, None).clip("Hello.", 1.0)
     key = making.make_clip(database, spec, MadeFile("wav", file, SIZE))
     path = f"/api/speech/{key}.wav"
     return Clip(client, path, client.get(path, headers=customer).headers["ETag"], customer)

@@ -51,6 +51,7 @@ def test_what_the_catalogue_says_of_an_engine_is_true(name: str) -> None:
 
 def test_each_pool_has_two_lanes_of_its_own() -> None:
     assert voices.live_lane("neural") == "tts.live.neural"
+    assert voices.head_of("tts.live.neural") == "tts.live.neural.head"
     assert voices.background_lane("neural") == "tts.background.neural"
     assert sorted(voices.catalogue().pools) == ["neural"]
 

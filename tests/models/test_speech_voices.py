@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, update
 
 from config import voices
-from models import speech_voices
+from models import speech_voices, workers
 from models.db import Database
 from models.errors import Invalid
 from models.speech_voices import Resolution
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("register_of_its_own")
 
 def resolve(database: Database, voice_id: str | None = None, provider: str | None = None) -> Resolution:
     with database.transaction() as session:
-        return speech_voices.resolve(session, voice_id, provider)
+        return speech_voices.resolve(workers.engines(session), voice_id, provider)
 
 
 def test_nothing_in_particular_is_the_default_voice(database: Database) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import func, update
 
 from models import workers
 from models.db import Database
-from models.workers import ALIVE_SECONDS, Worker
+from models.workers import ALIVE_SECONDS, EngineState, Worker
 from tests import making
 
 pytestmark = pytest.mark.usefixtures("register_of_its_own")
@@ -73,14 +73,13 @@ def test_the_heartbeat_of_an_unknown_worker_registers_nothing(database: Database
 def test_a_leaving_worker_is_alive_but_gets_nothing_new(database: Database) -> None:
     making.register(database, "a", "test.lane", engines={"test-engine": "1"})
     with database.transaction() as session:
-        assert "test-engine" in workers.engines_available(session)
+        assert workers.engines(session)["test-engine"].alive
         workers.leave(session, "a")
     assert able(database) == 0
     assert nodes(database) == ["a"]
     with database.transaction() as session:
-        assert "test-engine" not in workers.engines_available(session)
         # What it could speak is still known, so that speech that is ready is found.
-        assert workers.engine_revisions(session)["test-engine"] == "1"
+        assert workers.engines(session)["test-engine"] == EngineState("1", alive=False)
 
 
 def test_a_new_life_replaces_the_former(database: Database) -> None:
@@ -100,15 +99,15 @@ def test_the_newest_worker_s_word_on_a_revision_counts(database: Database) -> No
     making.register(database, "z", engines={"test-engine": "1", "test-old": "9"})
     making.register(database, "a", engines={"test-engine": "2"})
     with database.transaction() as session:
-        revisions = workers.engine_revisions(session)
-    assert (revisions["test-engine"], revisions["test-old"]) == ("2", "9")
+        engines = workers.engines(session)
+    assert (engines["test-engine"].revision, engines["test-old"].revision) == ("2", "9")
 
 
 def test_dead_workers_cannot_speak(database: Database) -> None:
     making.register(database, "a", engines={"test-engine": "1"})
     silent_for(database, "a", 60)
     with database.transaction() as session:
-        assert "test-engine" not in workers.engines_available(session)
+        assert not workers.engines(session)["test-engine"].alive
 
 
 def test_workers_not_heard_of_for_a_day_are_forgotten(database: Database) -> None:

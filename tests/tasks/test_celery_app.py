@@ -15,7 +15,8 @@ OURS = [name for name in KINDS if not name.startswith("test.")]
 
 def test_every_pool_has_its_lanes() -> None:
     for pool in voices.catalogue().pools:
-        assert {voices.live_lane(pool), voices.background_lane(pool)} <= set(LANES)
+        live = voices.live_lane(pool)
+        assert {live, voices.head_of(live), voices.background_lane(pool)} <= set(LANES)
     assert {"io", "upkeep"} <= set(LANES)
     assert len(set(LANES)) == len(LANES)
 

@@ -28,7 +28,7 @@ def test_names_are_given_once() -> None:
 
 def test_live_work_has_a_worker_of_its_own_at_normal_priority_and_bulk_workers_help_it_first() -> None:
     live, bulk = fleet.members(1)
-    assert (live.lanes, live.nice) == (("tts.live.neural",), 0)
+    assert (live.lanes, live.nice) == (("tts.live.neural.head", "tts.live.neural"), 0)
     # In this order: live work is taken before background work.
     assert (bulk.lanes, bulk.nice) == (("tts.live.neural", "tts.background.neural"), 10)
 
@@ -44,7 +44,7 @@ def test_the_live_worker_has_two_threads_where_there_are_two_cores_and_bulk_work
 
 def test_every_worker_loads_the_engines_of_its_pool() -> None:
     for member in fleet.members(2):
-        pool = member.lanes[0].removeprefix("tts.live.")
+        pool = member.node.partition("-")[2]
         assert member.env[fleet.ENGINES].split(",") == voices.catalogue().pools[pool]
 
 

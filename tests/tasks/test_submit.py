@@ -13,8 +13,10 @@ import pytest
 import redis
 from sqlalchemy import func, select
 
+from config import voices
 from config.logs import request_id
 from config.settings import Settings
+from models import idle_workers
 from models.db import Database
 from models.errors import NotFound, Unavailable
 from models.events import Doorbell
@@ -188,3 +190,18 @@ def test_a_queue_that_is_away_delays_nothing_and_the_reclaimer_rings_when_it_is_
     upkeep.reclaim()
     assert rung()[0] == job_id
     assert len(rung()) == 2
+
+
+def test_an_idle_resident_worker_is_rung_where_nobody_else_looks(process: Process, queue: redis.Redis) -> None:
+    lane = "tts.live.neural"
+    idle_workers.enter(queue, lane, "live-neural@here")
+    for _ in range(2):
+        submit.ring(Doorbell(lane, "speech.speak", "job"), process.redis)
+    assert (queue.llen(voices.head_of(lane)), queue.llen(lane)) == (1, 1)
+
+
+def test_who_repairs_rings_where_everybody_looks(queue: redis.Redis, process: Process) -> None:
+    lane = "tts.live.neural"
+    idle_workers.enter(queue, lane, "live-neural@here")
+    submit.ring(Doorbell(lane, "speech.speak", "job"))
+    assert (queue.llen(voices.head_of(lane)), queue.llen(lane)) == (0, 1)

@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from sqlalchemy import delete
 
 from config.child import Child
 from config.settings import Settings
+from models import redis_keys
 from models.db import Database
+from models.events import Doorbell
 from models.workers import Worker
+from tasks import submit
 from tests import making
 from tests.conftest import eventually
 from tests.tasks.conftest import PARTS, SINGLE
@@ -23,14 +27,14 @@ NODE = f"second@{socket.gethostname()}"
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def second(configured: Settings, database: Database) -> Iterator[Child]:
-    """A worker without engines that is not started yet."""
+@pytest.fixture(params=["io"])
+def second(request: pytest.FixtureRequest, configured: Settings, database: Database) -> Iterator[Child]:
+    """A worker of these queues, without engines, that is not started yet."""
     child = Child(
         name="second",
         argv=[
             *(sys.executable, "-m", "celery", "--app=tasks.worker", "worker", "--pool=solo"),
-            *(f"--hostname={NODE}", "--queues=io", "--without-gossip", "--without-mingle"),
+            *(f"--hostname={NODE}", f"--queues={request.param}", "--without-gossip", "--without-mingle"),
         ],
         log_path=configured.var_dir / "log" / "second.log",
         env={"WORKER_READY_FILE": str(configured.var_dir / "second.ready")},
@@ -82,3 +86,16 @@ def test_a_worker_takes_back_what_its_former_life_held_registers_and_leaves_in_g
     eventually(draining)
     eventually(lambda: second.poll() is not None)
     assert second.poll() == os.EX_OK, second.log_tail()
+
+
+@pytest.mark.parametrize("second", ["tts.live.neural.head,tts.live.neural"], indirect=True)
+def test_a_resident_worker_says_that_it_is_idle_until_it_leaves(second: Child, queue: redis.Redis) -> None:
+    idle = redis_keys.idle_workers("tts.live.neural")
+    second.start()
+    eventually(lambda: queue.smembers(idle) == {NODE.encode()}, within_seconds=30)
+    # A doubled message: nothing to do, and idle again after it.
+    submit.ring(Doorbell("tts.live.neural", "speech.speak", "no-such-job"), queue)
+    eventually(lambda: queue.scard(idle) == 1)
+    assert queue.llen("tts.live.neural.head") == 0
+    second.stop()
+    assert queue.scard(idle) == 0
