@@ -18,7 +18,8 @@ def engine() -> HibariProvider:
 
 
 def say(engine: HibariProvider, text: str = "Good morning.", speed: float = 1.0, seed: int = 0) -> np.ndarray:
-    (clip,) = engine.synthesize_batch([Utterance(text, "heart", speed, seed)])
+    (spoken,) = engine.synthesize_batch([Utterance(text, "heart", speed, seed)])
+    clip = spoken.clip
     assert clip.sample_rate_hz == engine.sample_rate_hz
     return clip.samples
 
@@ -48,8 +49,8 @@ def test_what_was_said_before_does_not_matter(engine: HibariProvider) -> None:
 
 def test_each_utterance_of_a_batch_is_said_as_if_alone(engine: HibariProvider) -> None:
     first, second = engine.synthesize_batch([Utterance("One.", "heart"), Utterance("Two.", "heart", 1.5, 9)])
-    assert np.array_equal(first.samples, say(engine, "One."))
-    assert np.array_equal(second.samples, say(engine, "Two.", 1.5, 9))
+    assert np.array_equal(first.clip.samples, say(engine, "One."))
+    assert np.array_equal(second.clip.samples, say(engine, "Two.", 1.5, 9))
     assert engine.synthesize_batch([]) == []
 
 

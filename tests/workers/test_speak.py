@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from workers.audio.clip import Clip
 from workers.errors import BadInput, Stopped
 from workers.text.sentences import PARAGRAPH_PAUSE_SECONDS, SENTENCE_PAUSE_SECONDS
-from workers.tts.provider import Capabilities, Utterance
+from workers.tts.provider import Capabilities, Spoken, Utterance
 from workers.tts.speak import speak
 
 RATE = 1000
@@ -29,9 +29,12 @@ class Letters:
     def __init__(self) -> None:
         self.said: list[Utterance] = []
 
-    def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Clip]:
-        self.said += utterances
-        return [Clip(sound(utterance.text), RATE) for utterance in utterances]
+    def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Spoken]:
+        return [Spoken(clip) for utterance in utterances for clip in self.stream(utterance)]
+
+    def stream(self, utterance: Utterance) -> Iterator[Clip]:
+        self.said.append(utterance)
+        yield Clip(sound(utterance.text), RATE)
 
 
 def sound(text: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from hibari.voices import voice_path
 
 from workers.audio.clip import Clip, join
 from workers.device import Device
-from workers.tts.provider import Capabilities, Utterance
+from workers.tts.provider import Capabilities, Spoken, Utterance
 
 _VOICE = "heart"
 
@@ -48,7 +48,14 @@ class HibariProvider:
     revision = importlib.metadata.version("hibari-tts")
     sample_rate_hz: int = hibari_tts.SAMPLE_RATE
     capabilities = Capabilities(
-        batch=False, seed=True, streams_in_sentence=False, word_times=False, languages=("en",), licence="Apache-2.0"
+        batch=False,
+        seed=True,
+        streams_in_sentence=False,
+        word_times=False,
+        languages=("en",),
+        licence="Apache-2.0",
+        phonemes=True,
+        speeds=(0.7, 1.5),
     )
 
     def __init__(self, threads: int) -> None:
@@ -56,16 +63,14 @@ class HibariProvider:
         # The first run allocates; it must not be a client's.
         self.synthesize_batch([Utterance("Ready.", _VOICE)])
 
-    def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Clip]:
-        """A clip for each utterance; one model call each, because a batch gains nothing on a CPU."""
-        return [self._say(utterance) for utterance in utterances]
+    def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Spoken]:
+        """One model call each, because a batch gains nothing on a CPU."""
+        return [Spoken(join(list(self.stream(utterance)), self.sample_rate_hz)) for utterance in utterances]
 
-    def _say(self, utterance: Utterance) -> Clip:
-        spoken = [
-            Clip(np.asarray(samples, np.float32), self.sample_rate_hz)
-            for samples in self._session.stream(utterance.text, utterance.speed, utterance.seed)
-        ]
-        return join(spoken, self.sample_rate_hz)
+    def stream(self, utterance: Utterance) -> Iterator[Clip]:
+        """Sentence by sentence: the engine's activations are quantised over the whole of each."""
+        for samples in self._session.stream(utterance.text, utterance.speed, utterance.seed):
+            yield Clip(np.asarray(samples, np.float32), self.sample_rate_hz)
 
 
 def load(device: Device) -> HibariProvider:

@@ -24,7 +24,8 @@ def speak(provider: Provider, text: str, *, voice: str, speed: float, seed: int 
     parts = pieces(text)
     for number, piece in enumerate(parts):
         report(number / len(parts), "speaking")
-        (clip,) = provider.synthesize_batch([Utterance(piece.text, voice, speed, seed)])
+        (spoken_piece,) = provider.synthesize_batch([Utterance(piece.text, voice, speed, seed)])
+        clip = spoken_piece.clip
         if len(clip.samples):
             spoken += [clip, silence(piece.pause_seconds / speed, provider.sample_rate_hz)]
     if not spoken:
