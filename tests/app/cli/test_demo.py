@@ -46,7 +46,7 @@ def test_an_interrupted_start_is_gone_on_with(
 ) -> None:
     followed: list[str] = []
     monkeypatch.setattr(progress, "show", lambda database, job_id, *_: (None, followed.append(job_id) or "."))
-    monkeypatch.setattr("tasks.submit.ring", lambda doorbell: None)
+    monkeypatch.setattr("tasks.submit.ring", lambda doorbell, client: None)
     monkeypatch.setattr("models.workers.able", lambda session, lane: 1)
     demo.speak_sample(here, Console())
     demo.speak_sample(here, Console())

@@ -57,7 +57,7 @@ def test_a_job_is_paused_resumed_cancelled_and_queued_again(
     run: Run, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rung: list[Doorbell] = []
-    monkeypatch.setattr("tasks.submit.ring", rung.append)
+    monkeypatch.setattr("tasks.submit.ring", lambda doorbell, client: rung.append(doorbell))
     job = making.submit(database)
     states = [run("jobs", command, job.id, "--json").json["state"] for command in ("pause", "resume", "cancel")]
     assert states == ["paused", "queued", "cancelled"]
