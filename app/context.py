@@ -4,41 +4,55 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import redis
 from flask import current_app
+from sqlalchemy.orm import Session
 
 from config.settings import Settings
-from models import workers
 from models.counters import Counters
 from models.db import Database
 from models.files import FileStore
+from models.pronunciations import Lexicon
 from models.workers import EngineState
 
 if TYPE_CHECKING:
     from app.sockets.hub import Hub
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
-class Engines:
-    """The register of engines as it was at most a second ago: every spoken request asks, workers seldom change."""
 
-    SECONDS = 1.0
+class Recent(Generic[Key, Value]):
+    """What Postgres said lately: asked for with every request, and seldom changed.
 
-    def __init__(self, database: Database) -> None:
+    It is kept for ``seconds``, or for fifty times as long as it took to ask, so that asking costs 2 % at most.
+    """
+
+    # Keys come from requests.
+    KEPT = 1000
+
+    def __init__(self, database: Database, load: Callable[[Session, Key], Value], *, seconds: float = 1.0) -> None:
         self._database = database
-        self._known: Mapping[str, EngineState] = {}
-        self._asked_at = -math.inf
+        self._load = load
+        self._seconds = seconds
+        self._known: dict[Key, tuple[float, Value]] = {}
 
-    def __call__(self) -> Mapping[str, EngineState]:
-        """Every engine some worker had lately."""
-        if time.monotonic() - self._asked_at > self.SECONDS:
+    def __call__(self, key: Key) -> Value:
+        """The value of ``key``."""
+        until, value = self._known.get(key, (-math.inf, None))
+        began = time.monotonic()
+        if value is None or began > until:
             with self._database.reading() as session:
-                self._known = workers.engines(session)
-            self._asked_at = time.monotonic()
-        return self._known
+                value = self._load(session, key)
+            if len(self._known) >= self.KEPT:
+                self._known.clear()
+            now = time.monotonic()
+            self._known[key] = (now + max(self._seconds, 50 * (now - began)), value)
+        return value
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,13 @@ class Context:
 
     settings: Settings
     database: Database
-    engines: Engines
+    streams: redis.Redis
+    # Every engine some worker had lately (the key is None).
+    engines: Recent[None, Mapping[str, EngineState]]
+    # How many clips are ready, and their bytes.
+    cached_speech: Recent[None, tuple[int, int]]
+    # How words are said in a course, or (None) in every other text.
+    lexicons: Recent[str | None, Lexicon]
     redis: redis.Redis
     files: FileStore
     counters: Counters

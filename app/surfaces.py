@@ -33,6 +33,28 @@ def _transcription(code: str, message: str, details: Body) -> Body:
     return {"detail": message}
 
 
+# Whatever else is wrong is wrong here, so that a client tries again.
+_ASKED_WRONGLY = (
+    *("validation_error", "not_found", "model_not_found", "conflict", "error"),
+    *("method_not_allowed", "payload_too_large", "unsupported_media_type", "range_not_satisfiable"),
+)
+
+
+def _openai(code: str, message: str, details: Body) -> Body:
+    kind = {
+        "unauthorized": "authentication_error",
+        "forbidden": "permission_error",
+        "rate_limited": "rate_limit_error",
+    }.get(code, "invalid_request_error" if code in _ASKED_WRONGLY else "server_error")
+    named = details.get("fields", details) if kind == "invalid_request_error" else {}
+    param = details.get("param") or next(iter(named), None)
+    # What our own words are called there.
+    param = {"voice_id": "voice", "text": "input", "provider": "model"}.get(str(param), param)
+    # OpenAI's own word for a key that opens nothing, which clients look for.
+    shown = "invalid_api_key" if code == "unauthorized" else code
+    return {"error": {"message": message, "type": kind, "param": param, "code": shown}}
+
+
 def _unknown(code: str, message: str, details: Body) -> Body:
     # Before a surface is known, an answer that every client can read.
     return _management(code, message, details) | {"detail": message}
@@ -53,6 +75,7 @@ GATEWAY = Surface("gateway", 8002, 422, _gateway)
 ADMINISTRATION = Surface("administration", 7860, 400, _management)
 WAKEWORDS = Surface("wakewords", 8000, 400, _wakewords)
 TRANSCRIPTION = Surface("transcription", 8010, 400, _transcription)
+OPENAI = Surface("openai", None, 400, _openai)
 SHARED = Surface("shared", None, 400, _unknown)
 
 _BY_PORT = {surface.port: surface for surface in (MANAGEMENT, GATEWAY, ADMINISTRATION, WAKEWORDS, TRANSCRIPTION)}

@@ -18,6 +18,8 @@ from typing import Any
 import psutil
 import requests
 
+from config import embedded
+
 _ROOT = Path(__file__).parents[1]
 _START_SECONDS = 60.0
 
@@ -50,6 +52,11 @@ class Service:
         self._process.terminate()
         self._process.wait(60)
         self._folder.cleanup()
+
+    @property
+    def database_url(self) -> str:
+        """Where its Postgres is."""
+        return embedded.postgres_url(Path(self._folder.name))
 
     def client(self) -> Client:
         """A client with a connection of its own."""

@@ -46,6 +46,10 @@ class Settings:
     live_waiting_share: int
     live_wait_seconds: int
     max_upload_mb: int
+    remote_tts_url: str
+    remote_tts_api_key: str
+    remote_tts_model: str
+    remote_tts_sample_rate: int
     log_level: str
 
     @cached_property
@@ -84,6 +88,7 @@ def load() -> Settings:
     var_dir = Path(env.str("VAR_DIR", "var") or "var").expanduser().resolve()
     database_url = env.str("DATABASE_URL", "") or ""
     redis_url = env.str("REDIS_URL", "") or ""
+    remote_tts_url = env.str("REMOTE_TTS_URL", "") or ""
     ports = [port.strip() for port in (env.str("PORTS", "") or "8766").split(",")]
     open_surfaces = env.list("OPEN_SURFACES", [], subcast=str, validate=validate.ContainsOnly(SURFACES))
     values: dict[str, Any] = {
@@ -103,12 +108,19 @@ def load() -> Settings:
         "live_waiting_share": env.int("LIVE_WAITING_SHARE", 128, validate=at_least_one),
         "live_wait_seconds": env.int("LIVE_WAIT_SECONDS", 120, validate=at_least_one),
         "max_upload_mb": env.int("MAX_UPLOAD_MB", 100, validate=at_least_one),
+        # Any server with OpenAI's speech API; its sound is 16-bit PCM at this rate, which such an answer does not tell.
+        "remote_tts_url": remote_tts_url,
+        "remote_tts_api_key": env.str("REMOTE_TTS_API_KEY", "") or "",
+        "remote_tts_model": env.str("REMOTE_TTS_MODEL", "tts-1") or "tts-1",
+        "remote_tts_sample_rate": env.int("REMOTE_TTS_SAMPLE_RATE", 24000, validate=validate.Range(8000, 192000)),
         "log_level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
     }
     stream_redis_url = env.str("STREAM_REDIS_URL", "") or ""
     faults = _faults(env) + [f"PORTS: {port!r} is no port from 1 to 65535" for port in ports if not _is_port(port)]
     if database_url and not database_url.startswith(("postgresql://", "postgresql+psycopg://")):
         faults.append("DATABASE_URL: expected postgresql://…")
+    if remote_tts_url and not remote_tts_url.startswith(("http://", "https://")):
+        faults.append("REMOTE_TTS_URL: expected http://… or https://…")
     faults += [
         f"{name}: expected redis://, rediss:// or unix://…"
         for name, url in (("REDIS_URL", redis_url), ("STREAM_REDIS_URL", stream_redis_url))

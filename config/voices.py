@@ -11,22 +11,28 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Engine:
-    """Something that speaks. ``pool`` is the set of engines one worker process keeps loaded together."""
+    """Something that speaks. ``pool`` is the set of engines one worker process keeps loaded together.
+
+    ``needs`` is what an operator does to have it; empty where it is always there.
+    """
 
     name: str
     pool: str
     languages: tuple[str, ...]
     sample_rate_hz: int
     licence: str
+    needs: str = ""
 
 
 @dataclass(frozen=True)
 class Voice:
-    """A public voice: who speaks (``engine_voice``) in which engine."""
+    """A public voice. ``engines`` maps those that can speak it, the best first, to who speaks there.
+
+    Engines that name the same speaker sound alike (``joe`` in vits and piper); another name is another person.
+    """
 
     id: str
-    engine: str
-    engine_voice: str
+    engines: dict[str, str]
     language: str
     description: str
     revision: str = "1"
@@ -50,6 +56,11 @@ class Catalogue:
             pools.setdefault(engine.pool, []).append(engine.name)
         return pools
 
+    @property
+    def optional_pools(self) -> set[str]:
+        """The pools that a machine has no workers for unless its operator does something."""
+        return {pool for pool, engines in self.pools.items() if all(self.engines[name].needs for name in engines)}
+
 
 @cache
 def catalogue() -> Catalogue:
@@ -57,7 +68,7 @@ def catalogue() -> Catalogue:
     data = tomllib.loads(Path(__file__).with_name("voices.toml").read_text())
     pool_of = {engine: pool for pool, table in data["pools"].items() for engine in table["engines"]}
     engines = {
-        name: Engine(name, pool_of[name], tuple(table["languages"]), table["sample_rate_hz"], table["licence"])
+        name: Engine(name=name, pool=pool_of[name], **table | {"languages": tuple(table["languages"])})
         for name, table in data["engines"].items()
     }
     voices = {name: Voice(id=name, **table) for name, table in data["voices"].items()}

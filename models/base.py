@@ -30,6 +30,7 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         # No value is NULL, not the JSON word null.
         dict[str, Any]: JSONB(none_as_null=True),
+        list[Any]: JSONB(none_as_null=True),
     }
 
 

@@ -64,9 +64,27 @@ def publish(client: redis.Redis, events: Iterable[Event]) -> None:
                 opened = dict(zip(gates, pipe.execute(), strict=True))
         with client.pipeline(transaction=False) as pipe:
             for event in events:
+                _mark(pipe, event)
                 if not event.moves or opened[event.job_id]:
                     pipe.publish(redis_keys.JOB_EVENTS, json.dumps({"name": event.name, **event.data}))
             pipe.execute()
     except redis.RedisError as fault:
         # Sockets repair themselves from Postgres within five seconds.
         log.warning("Events were not published: %s", fault)
+
+
+def _mark(pipe: Any, event: Event) -> None:
+    """Leaves a mark for the worker of a job that was cancelled, and removes it from one that is queued again."""
+    state = event.data.get("state")
+    if state == "cancelled":
+        pipe.set(redis_keys.stopped(event.job_id), 1, ex=redis_keys.STOPPED_SECONDS)
+    elif state == "queued":
+        pipe.delete(redis_keys.stopped(event.job_id))
+
+
+def was_stopped(client: redis.Redis, job_id: str) -> bool:
+    """Whether a job was cancelled a while ago; a mark that was lost is found by its worker's next report instead."""
+    try:
+        return bool(client.exists(redis_keys.stopped(job_id)))
+    except redis.RedisError:
+        return False

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 # Far longer than the time between writing a file and committing its row.
 GRACE_SECONDS = 3600.0
+_NAMES_AT_ONCE = 1000
 
 
 class FileStore:
@@ -78,13 +79,23 @@ class FileStore:
         for name in names:
             self.path(name).unlink(missing_ok=True)
 
-    def strays(self, known: set[str], *, older_than_seconds: float = GRACE_SECONDS) -> Iterator[Path]:
-        """Files that no row points to, and drafts that nobody finished, beyond their grace period."""
-        oldest = time.time() - older_than_seconds
+    def strays(
+        self, known: Callable[[list[str]], set[str]], *, older_than_seconds: float = GRACE_SECONDS
+    ) -> Iterator[Path]:
+        """Files that no row points to, and drafts that nobody finished, beyond their grace period.
+
+        ``known`` is given some names at a time and says which of them rows point to.
+        """
+        old = self._older(time.time() - older_than_seconds)
+        while some := list(islice(old, _NAMES_AT_ONCE)):
+            kept = known([path.name for path in some])
+            yield from (path for path in some if path.name not in kept)
+
+    def _older(self, than: float) -> Iterator[Path]:
         for path in chain(self._root.glob("??/*"), self._unfinished.iterdir()):
             # Gone by now: a draft that got its name, a file that another sweep removed.
             with suppress(FileNotFoundError):
-                if path.name not in known and path.stat().st_mtime < oldest:
+                if path.stat().st_mtime < than:
                     yield path
 
 

@@ -22,6 +22,40 @@ def idle_workers(lane: str) -> str:
     return f"idle:{lane}"
 
 
+def stopped(job_id: str) -> str:
+    """Set when a running job was cancelled, so that its worker need not ask Postgres between two pieces of work."""
+    return f"stopped:{job_id}"
+
+
+# The longest that a worker can be at work on something that was cancelled.
+STOPPED_SECONDS = 600
+
+
+def speech_stream(job_id: str) -> str:
+    """The sound of a live job while it is made, at ``STREAM_REDIS_URL``."""
+    return f"speech:{job_id}"
+
+
+# From the last piece of one that is being made; from the end of one that was.
+SPEECH_STREAM_SECONDS = 300
+SPEECH_STREAM_ENDED_SECONDS = 60
+
+
+def speech_plan(job_id: str) -> str:
+    """What several workers speak of one long live text."""
+    return f"speech-plan:{job_id}"
+
+
+def speech_piece(job_id: str, number: int) -> str:
+    """A piece of it that was handed over."""
+    return f"speech-piece:{job_id}:{number}"
+
+
+# A text of 20,000 characters takes a slow engine a few minutes.
+SPEECH_PLAN_SECONDS = 600
+SPEECH_PIECE_SECONDS = 120
+
+
 def presence(process_id: str) -> str:
     """How many sockets one web process holds; expires 15 s after the process last said so."""
     return f"presence:{process_id}"

@@ -1,4 +1,4 @@
-"""Speech that was made: clips (what an engine said, once) and renditions (the files that are sent).
+"""Clips: what an engine said, once; the files they are sent as are renditions (``speech_renditions``).
 
 A clip's key is the SHA-256 of what decides how it sounds; no user is in it. **Single flight is the claim of the
 clip**: whoever comes to make it first (a live request, a prefetch, a deployment) holds it; the others wait for it.
@@ -10,14 +10,14 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any, cast
 from uuid import uuid4
 
-from sqlalchemy import BigInteger, Double, ForeignKey, Index, Table, bindparam, delete, func, select, text, update
+from sqlalchemy import Double, Index, Table, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -43,6 +43,8 @@ class SpeechClip(Base):
     awaited: Mapped[bool] = mapped_column(server_default=text("false"), default=False)
     duration_seconds: Mapped[float | None] = mapped_column(Double)
     sample_rate_hz: Mapped[int | None]
+    # When each piece of the text is heard: [{"text", "start", "end", "words": [[word, start, end]]}].
+    timing: Mapped[list[Any] | None]
     pins: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_used_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -53,22 +55,7 @@ class SpeechClip(Base):
     )
 
 
-class SpeechRendition(Base):
-    """A clip as a file of one format, at one rate and loudness; 0 stands for the engine's own."""
-
-    __tablename__ = "speech_renditions"
-
-    clip_key: Mapped[str] = mapped_column(ForeignKey("speech_clips.key", ondelete="CASCADE"), primary_key=True)
-    format: Mapped[str] = mapped_column(primary_key=True)
-    sample_rate_hz: Mapped[int] = mapped_column(primary_key=True, default=0)
-    loudness_lufs: Mapped[float] = mapped_column(Double, primary_key=True, default=0.0)
-    file: Mapped[str] = mapped_column(index=True)
-    size_bytes: Mapped[int] = mapped_column(BigInteger)
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
 _CLIPS = cast(Table, SpeechClip.__table__)
-_RENDITIONS = cast(Table, SpeechRendition.__table__)
 
 
 @dataclass(frozen=True)
@@ -95,56 +82,23 @@ class ClipSpec:
         return hashlib.sha256(json.dumps(canonical, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class MadeFile:
-    """A rendition as it was stored."""
-
-    format: str
-    file: str
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class Found:
-    """A rendition that is ready to be sent."""
-
-    clip_key: str
-    format: str
-    file: str
-    size_bytes: int
-    duration_seconds: float
-    sample_rate_hz: int
-
-
-def find(session: Session, key: str, format_name: str) -> Found | None:
-    """The rendition of a ready clip, in one query; None when it has to be made."""
-    row = session.execute(_find_statement(), {"clip": key, "form": format_name}).one_or_none()
-    if row is None:
-        return None
-    return Found(key, format_name, row.file, row.size_bytes, row.duration_seconds or 0.0, row.sample_rate_hz or 0)
-
-
-@cache
-def _find_statement() -> Any:
-    return (
-        select(_RENDITIONS.c.file, _RENDITIONS.c.size_bytes, _CLIPS.c.duration_seconds, _CLIPS.c.sample_rate_hz)
-        .join(_CLIPS, _CLIPS.c.key == _RENDITIONS.c.clip_key)
-        .where(
-            _RENDITIONS.c.clip_key == bindparam("clip"),
-            _RENDITIONS.c.format == bindparam("form"),
-            _RENDITIONS.c.sample_rate_hz == 0,
-            _RENDITIONS.c.loudness_lufs == 0.0,
-            _CLIPS.c.state == READY,
-        )
-    )
-
-
 def ready_keys(session: Session, keys: Sequence[str]) -> dict[str, float]:
     """Which of these clips are ready, with the seconds each lasts."""
     query = select(SpeechClip.key, SpeechClip.duration_seconds).where(
         SpeechClip.key.in_(keys), SpeechClip.state == READY
     )
     return {key: seconds or 0.0 for key, seconds in session.execute(query)}
+
+
+def ready(session: Session, key: str) -> SpeechClip | None:
+    """The clip, if it is there."""
+    clip = session.get(SpeechClip, key)
+    return clip if clip is not None and clip.state == READY else None
+
+
+def all_ready(session: Session, keys: Iterable[str]) -> list[SpeechClip]:
+    """Those of the clips that are there."""
+    return list(session.scalars(select(SpeechClip).where(SpeechClip.key.in_(list(keys)), SpeechClip.state == READY)))
 
 
 def claim(session: Session, spec: ClipSpec, *, node: str, lease_seconds: float) -> str | None:
@@ -197,19 +151,19 @@ def made(
     *,
     duration_seconds: float,
     sample_rate_hz: int,
-    files: Iterable[MadeFile],
+    timing: Sequence[Mapping[str, Any]] = (),
 ) -> bool:
-    """The clip is ready, its files stored; true when somebody waits for it.
+    """The clip is ready (its files are stored and added in the same transaction); true when somebody waits for it.
+
+    ``timing`` says when each piece of the text is heard, for captions.
 
     Raises:
         LeaseLost: somebody else makes it by now; nothing was written.
     """
-    values = {"clip": key, "holder": token, "seconds": duration_seconds, "rate": sample_rate_hz}
+    values = {"clip": key, "holder": token, "seconds": duration_seconds, "rate": sample_rate_hz, "when": list(timing)}
     awaited = session.execute(_made_statement(), values).scalar()
     if awaited is None:
         raise LeaseLost(f"Clip {key} is not made under {token} any more.")
-    for file in files:
-        add_rendition(session, key, file)
     return bool(awaited)
 
 
@@ -223,27 +177,10 @@ def _made_statement() -> Any:
         "lease_node": None,
         "duration_seconds": bindparam("seconds"),
         "sample_rate_hz": bindparam("rate"),
+        "timing": bindparam("when"),
         "last_used_at": func.now(),
     }
     return update(_CLIPS).where(*held).values(**values).returning(_CLIPS.c.awaited)
-
-
-def add_rendition(session: Session, key: str, made_file: MadeFile) -> None:
-    """Stores one more form of a clip; the same one again changes nothing."""
-    values = {
-        "clip_key": key,
-        "format": made_file.format,
-        "sample_rate_hz": 0,
-        "loudness_lufs": 0.0,
-        "file": made_file.file,
-        "size_bytes": made_file.size_bytes,
-    }
-    session.execute(_rendition_statement(), values)
-
-
-@cache
-def _rendition_statement() -> Any:
-    return insert(_RENDITIONS).on_conflict_do_nothing()
 
 
 def abandon(session: Session, key: str, token: str) -> bool:
@@ -270,25 +207,9 @@ def touch(session: Session, keys: Iterable[str]) -> None:
     session.execute(update(SpeechClip).where(SpeechClip.key.in_(list(keys))).values(last_used_at=func.now()))
 
 
-def size(session: Session) -> tuple[int, int]:
-    """How many clips are ready and how many bytes their files hold."""
-    entries = session.scalar(select(func.count()).where(SpeechClip.state == READY)) or 0
-    # Two renditions may be one file.
-    files = select(SpeechRendition.file, func.max(SpeechRendition.size_bytes).label("size")).group_by(
-        SpeechRendition.file
-    )
-    total = session.scalar(select(func.coalesce(func.sum(files.subquery().c.size), 0)))
-    return entries, int(total or 0)
-
-
 def forget_file(session: Session, key: str) -> None:
     """The clip's file is gone from the store (somebody removed it); it has to be made again."""
     session.execute(delete(SpeechClip).where(SpeechClip.key == key, SpeechClip.state == READY))
-
-
-def files_in_use(session: Session) -> set[str]:
-    """Every stored file that a row points to."""
-    return set(session.scalars(select(SpeechRendition.file)))
 
 
 def _in_seconds(seconds: Any) -> Any:

@@ -79,6 +79,13 @@ for _name in KINDS:
     _add(_name)
 
 
+@app.task(name="speech.share")
+def _share(job_id: str) -> None:
+    from tasks import sharing
+
+    sharing.help_with(job_id)
+
+
 @app.task(name="upkeep.reclaim")
 def _reclaim() -> None:
     from tasks import upkeep

@@ -29,6 +29,7 @@ KINDS: dict[str, Kind] = {
     for kind in (
         # Somebody waits for it: its worker's silence is noticed within ten seconds.
         Kind("speech.speak", "tasks.speech:speak", live=True, lease_seconds=10.0),
+        Kind("speech.batch", "tasks.speech:batch_text", sliced=True, id_prefix="batch_"),
         Kind("speech.prefetch", "tasks.speech:prefetch_segment", sliced=True, id_prefix="prefetch_"),
     )
 }

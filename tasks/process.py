@@ -42,7 +42,8 @@ class Process:
 
     def __init__(self, configured: Settings, node: str | None = None) -> None:
         self.settings = configured
-        self.redis: redis.Redis = submit.open_redis(configured)
+        self.redis: redis.Redis = submit.open_redis(configured.redis_url)
+        self.streams: redis.Redis = submit.open_redis(configured.stream_redis_url)
         # A worker does one thing at a time, beside its heartbeat.
         self.database: Database = submit.open_database(configured, self.redis, pool_size=2)
         self.files = FileStore(configured.var_dir / "files")

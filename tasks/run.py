@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.logs import request_id
+from models import events
 from models.db import is_disconnect
 from models.errors import LeaseLost
 from models.events import Doorbell
@@ -72,7 +73,12 @@ class Work:
         """
         if self.process.lost(self.unit.token):
             raise Stopped
-        if isinstance(self.unit, JobItem) or time.monotonic() - self._reported_at < REPORT_SECONDS:
+        # An item that is in work is finished and kept.
+        if isinstance(self.unit, JobItem):
+            return
+        if self.kind.live and events.was_stopped(self.process.redis, self.job.id):
+            raise Stopped
+        if time.monotonic() - self._reported_at < REPORT_SECONDS:
             return
         self._reported_at = time.monotonic()
         try:

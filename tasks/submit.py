@@ -31,10 +31,10 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = 5
 
 
-def open_redis(settings: Settings) -> redis.Redis:
-    """A client of the queue's Redis, for publishing and counting."""
-    # Enough for a burst of publishing greenlets; none is held while waiting.
-    return redis.Redis.from_url(settings.redis_url, max_connections=50, socket_timeout=5, socket_connect_timeout=1)
+def open_redis(url: str, *, connections: int = 50) -> redis.Redis:
+    """A client of one of our Redis servers."""
+    # Enough for a burst of publishing greenlets; of the queue's connections none is held while waiting.
+    return redis.Redis.from_url(url, max_connections=connections, socket_timeout=5, socket_connect_timeout=1)
 
 
 def open_database(settings: Settings, client: redis.Redis, *, pool_size: int = 10) -> Database:
@@ -74,8 +74,11 @@ def submit(
     account_id: str | None = None,
     items: Sequence[lifecycle.NewItem] = (),
     dedupe: Sequence[object] = (),
+    certain: bool = False,
 ) -> tuple[Job, bool]:
     """The stored job, and whether it is new; ``dedupe`` names what an unfinished one would have in common with it.
+
+    With ``certain`` the caller knows that somebody can do it, if not at once.
 
     Raises:
         Unavailable: there is something to do, and no worker of the lane is alive.
@@ -84,7 +87,7 @@ def submit(
     able = workers.able(session, lane)
     open_items = sum(item.result is None for item in items)
     # What is all there already needs nobody.
-    if not able and (open_items or not kind.sliced):
+    if not able and not certain and (open_items or not kind.sliced):
         raise Unavailable(f"No worker of lane {lane} is running.", retry_after_seconds=RETRY_AFTER_SECONDS, lane=lane)
     new = lifecycle.NewJob(
         id=new_id(kind.id_prefix),

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from sqlalchemy.orm import Session
 
-from models import speech_clips, speech_eviction, workers
+from models import speech_clips, speech_eviction, speech_renditions, workers
 from models.events import Doorbell
 from models.jobs import queries, waiters
 from models.jobs import work as units
@@ -66,10 +66,20 @@ def trim_cache() -> None:
             session, max_bytes=settings.speech_cache_max_bytes, ttl_days=settings.speech_cache_ttl_days
         )
         workers.forget_old(session)
-    with process.database.transaction(durable=False) as session:
-        known = speech_clips.files_in_use(session)
-    strays = list(process.files.strays(known))
-    for path in strays:
+    removed = _sweep(process)
+    if freed or removed:
+        log.info("Speech cache trimmed", extra={"bytes_evicted": freed, "files_removed": removed})
+
+
+def _sweep(process: Process) -> int:
+    """How many files were removed that no row points to."""
+
+    def known(names: list[str]) -> set[str]:
+        with process.database.reading() as session:
+            return speech_renditions.known_files(session, names)
+
+    removed = 0
+    for path in process.files.strays(known):
         path.unlink(missing_ok=True)
-    if freed or strays:
-        log.info("Speech cache trimmed", extra={"bytes_evicted": freed, "files_removed": len(strays)})
+        removed += 1
+    return removed

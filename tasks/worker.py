@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
 from celery import signals
 
 from config import voices
+from config.settings import Settings
 from models import idle_workers
 from tasks import process, upkeep
 from tasks.celery_app import app
@@ -33,7 +36,8 @@ def _begin(sender: str, instance: Any, **_: Any) -> None:
     upkeep.take_back(this, node=sender)
     device = Device(os.environ.get(DEVICE, "cpu"), int(os.environ.get(THREADS, "1")))
     engines = [name for name in os.environ.get(ENGINES, "").split(",") if name]
-    revisions = resident.load(engines, device)
+    optional = [name for name in engines if voices.catalogue().engines[name].needs]
+    revisions = resident.load(engines, device, options=_options(this.settings), optional=optional)
     # In the order of -Q; the register is told last, when the first message could really be taken.
     lanes = list(instance.app.amqp.queues.consume_from)
     this.start_heartbeat()
@@ -43,8 +47,22 @@ def _begin(sender: str, instance: Any, **_: Any) -> None:
         _say_when_idle(this, [lane for lane in lanes if voices.head_of(lane) in lanes])
         if READY_FILE in os.environ:
             Path(os.environ[READY_FILE]).touch()
+        if engines:
+            # The encoders of compressed formats take a tenth of a second to load, which the first listener would wait.
+            threading.Thread(target=importlib.import_module, args=["workers.audio.container"], daemon=True).start()
 
     signals.worker_ready.connect(ready, weak=False)
+
+
+def _options(settings: Settings) -> dict[str, dict[str, str]]:
+    """What the settings say to engines, which do not read settings themselves."""
+    remote = {
+        "url": settings.remote_tts_url,
+        "api_key": settings.remote_tts_api_key,
+        "model": settings.remote_tts_model,
+        "sample_rate_hz": str(settings.remote_tts_sample_rate),
+    }
+    return {"piper": {"cache": str(settings.var_dir / "cache" / "piper")}, "remote": remote}
 
 
 def _say_when_idle(this: process.Process, lanes: list[str]) -> None:

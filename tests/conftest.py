@@ -18,7 +18,8 @@ import pytest
 # Before anything of ours is imported: the Celery app reads its settings at import.
 _FOLDER = Path(tempfile.mkdtemp(prefix="vw-test-"))
 atexit.register(shutil.rmtree, _FOLDER, ignore_errors=True)
-for _name in ("DATABASE_URL", "REDIS_URL", "STREAM_REDIS_URL", "OPEN_SURFACES", "SECRET_KEY", "PORTS"):
+_OURS = ("DATABASE_URL", "REDIS_URL", "STREAM_REDIS_URL", "OPEN_SURFACES", "SECRET_KEY", "PORTS", "REMOTE_TTS_URL")
+for _name in _OURS:
     os.environ.pop(_name, None)
 os.environ |= {"VAR_DIR": str(_FOLDER), "LOG_LEVEL": "WARNING"}
 

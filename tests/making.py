@@ -8,14 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session
 
-from models import speech_clips, workers
+from models import speech_clips, speech_renditions, workers
 from models.base import new_id
 from models.db import Database
 from models.jobs import lifecycle, work
 from models.jobs.lifecycle import NewItem, NewJob
 from models.jobs.tables import Job, JobItem
-from models.speech_clips import ClipSpec, MadeFile, SpeechClip
+from models.speech_clips import ClipSpec, SpeechClip
+from models.speech_renditions import Form, MadeFile
 from models.workers import Presence
 
 # A lane that no worker of ours serves.
@@ -104,13 +106,21 @@ def spec(text: str = "Hello.", **fields: Any) -> ClipSpec:
     return ClipSpec(**{"text": text, "engine": "hibari", "voice": "heart", "voice_revision": "1"} | fields)
 
 
+def store_clip(session: Session, key: str, token: str, *files: MadeFile) -> bool:
+    """What a worker stores of a clip of 1.5 s that it made; whether somebody waits for it."""
+    awaited = speech_clips.made(session, key, token, duration_seconds=1.5, sample_rate_hz=24000)
+    for file in files:
+        speech_renditions.add(session, key, file)
+    return awaited
+
+
 def make_clip(database: Database, wanted: ClipSpec, *files: MadeFile, **values: Any) -> str:
     """The key of a clip that is ready, with these files (one of 100 bytes when none is named)."""
-    stored = files or (MadeFile("wav", wanted.key, 100),)
+    stored = files or (MadeFile(Form("wav"), wanted.key, 100),)
     with database.transaction() as session:
         token = speech_clips.claim(session, wanted, node="a", lease_seconds=60)
         assert token is not None
-        speech_clips.made(session, wanted.key, token, duration_seconds=1.5, sample_rate_hz=24000, files=stored)
+        store_clip(session, wanted.key, token, *stored)
         if values:
             session.execute(update(SpeechClip).where(SpeechClip.key == wanted.key).values(**values))
     return wanted.key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 
@@ -11,17 +12,26 @@ from workers.tts import provider
 
 
 def probe() -> dict[str, object]:
-    """Each engine with its revision and load time, or the reason why it does not load; cores and GPUs."""
+    """Each engine with its revision and load time, or the reason why it does not load; cores and GPUs.
+
+    An engine that is not ``installed`` lacks packages or settings; one that is and is not ``available`` is broken.
+    """
     engines: dict[str, object] = {}
+    # Workers take arguments, not settings; a program of its own has none but its environment.
+    options = {"remote": {"url": os.environ.get("REMOTE_TTS_URL", "")}}
     for name in provider.MODULES:
         started = time.perf_counter()
         try:
-            loaded = provider.load(name, device.Device("cpu", 1))
-        except (ImportError, OSError, RuntimeError) as fault:
-            engines[name] = {"available": False, "reason": str(fault)}
+            loaded = provider.load(name, device.Device("cpu", 1), options.get(name))
+        except (ImportError, provider.NotSetUp) as fault:
+            engines[name] = {"available": False, "installed": False, "reason": str(fault)}
+            continue
+        except (OSError, RuntimeError, ValueError) as fault:
+            engines[name] = {"available": False, "installed": True, "reason": str(fault)}
             continue
         engines[name] = {
             "available": True,
+            "installed": True,
             "revision": loaded.revision,
             "sample_rate_hz": loaded.sample_rate_hz,
             "licence": loaded.capabilities.licence,

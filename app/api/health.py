@@ -12,7 +12,6 @@ from app import context
 from app.http.access import PUBLIC, SIGNED_IN
 from app.surfaces import SHARED, SurfaceBlueprint
 from config.versions import VERSION
-from models import speech_clips
 from models.base import iso, utc_now
 
 blueprint = SurfaceBlueprint("health", surface=SHARED, description="Whether the service lives")
@@ -45,8 +44,7 @@ def stats() -> dict[str, Any]:
 
 def collect_stats(here: context.Context) -> dict[str, Any]:
     """The figures of ``GET /api/stats`` and of the ``stats_update`` message."""
-    with here.database.reading() as session:
-        _, size_bytes = speech_clips.size(session)
+    _, size_bytes = here.cached_speech(None)
     return {
         "clients_connected": here.hub.clients_connected(),
         "active_sessions": 0,

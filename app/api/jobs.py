@@ -98,7 +98,7 @@ def get_result(job_id: str) -> Any:
     if job.state != SUCCEEDED:
         raise Conflict(f"Job {job_id} is {job.state}; only a succeeded one has a result.", state=job.state)
     if job.kind == "speech.speak":
-        from app.api.speech import send_result
+        from app.speaking import send_result
 
         return send_result(job.id, job.result or {}, job.resolution)
     return {"job_id": job.id, "state": job.state, "items": _counts(job), "result": job.result}

@@ -10,17 +10,18 @@ from sqlalchemy.orm import Session
 
 from app import context
 from app.api.jobs import mine
-from app.api.speech import MAX_SPEED, MIN_SPEED
 from app.http.access import CLIENT
 from app.http.parsing import Number, Text
+from app.speaking import MAX_SPEED, MIN_SPEED
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from config.voices import background_lane
-from models import curricula, speech_clips, speech_voices, workers
+from models import curricula, pronunciations, speech_clips, speech_voices, workers
 from models.base import iso
 from models.errors import NotFound
 from models.jobs import lifecycle
 from models.jobs.lifecycle import NewItem
 from models.jobs.tables import CANCELLED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job
+from models.pronunciations import Lexicon
 from tasks import submit
 
 blueprint = SurfaceBlueprint("prefetch", surface=MANAGEMENT, description="Speech made before it is asked for")
@@ -93,7 +94,8 @@ def prefetch(
     """
     resolution = speech_voices.resolve(workers.engines(session), voice_id, provider)
     segments = curricula.segments(session, curriculum_id, topic_id)
-    clips = [resolution.clip(segment.text, speed) for segment in segments]
+    lexicon = Lexicon(pronunciations.entries(session, curriculum_id))
+    clips = [resolution.clip(segment.text, speed, lexicon=lexicon) for segment in segments]
     ready = speech_clips.ready_keys(session, [clip.key for clip in clips])
     items = [
         NewItem(
@@ -102,6 +104,8 @@ def prefetch(
         )
         for segment, clip in zip(segments, clips, strict=True)
     ]
+    if any(item.result is None for item in items):
+        resolution.require()
     job, _ = submit.submit(
         session,
         KIND,
@@ -115,6 +119,8 @@ def prefetch(
         resolution=resolution.as_dict(),
         account_id=account_id,
         items=items,
+        # After a start the live worker is there first; those that serve the background follow within seconds.
+        certain=True,
     )
     return job
 

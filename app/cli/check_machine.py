@@ -105,12 +105,13 @@ def _engine(name: str, engine: dict[str, Any]) -> Finding:
     about = f"engine {name}"
     if engine["available"]:
         return Finding("ok", about, f"{engine['revision']}, {engine['licence']}, loads in {engine['load_seconds']} s")
-    catalogue = voices.catalogue()
-    needed = name == catalogue.voices[catalogue.default_voice].engine
-    mend = (
-        "rm -r .venv/stamps, then `make run` installs it again" if needed else "optional: `make help` lists the parts"
-    )
-    return Finding("fail" if needed else "warn", about, f"does not load: {engine['reason']}", mend)
+    needs = voices.catalogue().engines[name].needs
+    if not needs:
+        mend = "rm -r .venv/stamps, then `make run` installs it again"
+        return Finding("fail", about, f"does not load: {engine['reason']}", mend)
+    if not engine["installed"]:
+        return Finding("ok", about, f"not installed (optional): it needs {needs}")
+    return Finding("warn", about, f"does not load: {engine['reason']}", f"optional: it needs {needs}")
 
 
 def _devices(found: dict[str, Any]) -> Finding:

@@ -123,7 +123,9 @@ def _devices(engine: Engine) -> dict[str, Counter[str]]:
 
 
 def _lanes() -> list[str]:
-    pools = voices.catalogue().pools
+    # Those of optional parts are shown where somebody works on them.
+    catalogue = voices.catalogue()
+    pools = [pool for pool in catalogue.pools if pool not in catalogue.optional_pools]
     return [*(lane(pool) for pool in pools for lane in (voices.live_lane, voices.background_lane)), "io", "upkeep"]
 
 

@@ -145,6 +145,30 @@ class QueryNumber(Number):
         return super()._deserialize(number, attr, data, **kwargs)
 
 
+class Whole(fields.Integer):
+    """A whole number in a range; neither a text nor true or false."""
+
+    def __init__(self, minimum: int, maximum: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._minimum, self._maximum = minimum, maximum
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValidationError(f"{_shown(value)} is not a whole number")
+        if not self._minimum <= value <= self._maximum:
+            raise ValidationError(f"{_shown(value)} is outside {self._minimum} to {self._maximum}")
+        return value
+
+
+class QueryWhole(Whole):
+    """A whole number of a query string, in a range."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if not re.fullmatch(r"-?\d{1,18}", str(value)):
+            raise ValidationError(f"{_shown(value)} is not a whole number")
+        return super()._deserialize(int(value), attr, data, **kwargs)
+
+
 class Count(fields.Integer):
     """A whole number of a query string, at least ``minimum``; beyond ``clip`` it counts as ``clip``."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -42,6 +43,18 @@ def send_stored(path: Path, *, name: str, media_type: str, etag: str) -> Respons
     response.cache_control.public = False
     response.cache_control.private = True
     return response
+
+
+def read_from(path: Path, offset: int) -> Iterator[bytes]:
+    """The bytes of a file from ``offset`` on.
+
+    Raises:
+        FileNotFoundError: the file is gone.
+    """
+    with path.open("rb") as file:
+        file.seek(offset)
+        while block := file.read(_BLOCK_BYTES):
+            yield block
 
 
 def _usable_range(etag: str, size_bytes: int) -> str | None:

@@ -24,32 +24,69 @@ class ClientGone(Exception):
     """The client hung up; nobody will read the answer."""
 
 
+class Ending:
+    """Looks out for the end of a job; ``subscription`` was opened before the job was submitted.
+
+    Made inside a request, and of use beyond it: an answer that is sent in pieces outlives its request.
+    """
+
+    def __init__(self, job_id: str, subscription: Subscription) -> None:
+        self._job_id = job_id
+        self._subscription = subscription
+        self._database = context.current().database
+        self._connection = request.environ.get("gunicorn.socket")
+        self._reread = time.monotonic() + REREAD_SECONDS
+
+    def poll(self, timeout_seconds: float) -> News | None:
+        """The news that the job has ended, waited for so long.
+
+        Raises:
+            ClientGone: the client hung up.
+        """
+        news = self._subscription.get(timeout_seconds)
+        if time.monotonic() >= self._reread:
+            self._reread = time.monotonic() + REREAD_SECONDS
+            with self._database.reading() as session:
+                news = lifecycle.summary(queries.get(session, self._job_id))
+        if news is not None and news["id"] == self._job_id and news["state"] in ENDED:
+            return news
+        if news is None and client_gone(self._connection):
+            raise ClientGone
+        return None
+
+
+def within(ending: Ending, seconds: float) -> News | None:
+    """The news that the job has ended; None when it has not in that time.
+
+    Raises:
+        ClientGone: the client hung up.
+    """
+    gives_up = time.monotonic() + seconds
+    while time.monotonic() < gives_up:
+        news = ending.poll(PEEK_SECONDS)
+        if news is not None:
+            return news
+    return None
+
+
 def until_ended(job_id: str, subscription: Subscription, *, timeout_seconds: float) -> News:
-    """The news that the job has ended; ``subscription`` was opened before the job was submitted.
+    """The news that the job has ended.
 
     Raises:
         ClientGone: the client hung up.
         Unavailable: the job did not end in time.
     """
-    database = context.current().database
-    gives_up = time.monotonic() + timeout_seconds
-    reread = time.monotonic() + REREAD_SECONDS
-    while time.monotonic() < gives_up:
-        news = subscription.get(PEEK_SECONDS)
-        if time.monotonic() >= reread:
-            reread = time.monotonic() + REREAD_SECONDS
-            with database.reading() as session:
-                news = lifecycle.summary(queries.get(session, job_id))
-        if news is not None and news["id"] == job_id and news["state"] in ENDED:
-            return news
-        if news is None and client_gone():
-            raise ClientGone
+    news = within(Ending(job_id, subscription), timeout_seconds)
+    if news is not None:
+        return news
     raise Unavailable(f"Job {job_id} did not end within {timeout_seconds:g} s.", retry_after_seconds=5)
 
 
-def client_gone() -> bool:
-    """Whether the client closed its connection; WSGI does not tell, so its socket is looked at without reading."""
-    connection = request.environ.get("gunicorn.socket")
+def client_gone(connection: Any) -> bool:
+    """Whether the client closed its connection; WSGI does not tell, so its socket is looked at without reading.
+
+    ``connection`` is the request's ``gunicorn.socket``; None, without gunicorn, never goes.
+    """
     if connection is None:
         return False
     # gevent's socket would wait cooperatively; the one inside answers at once.

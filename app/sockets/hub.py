@@ -169,7 +169,7 @@ class Hub:
         gone = [self._satisfied.popleft() for _ in range(len(self._satisfied))]
         if gone:
             with self._database.transaction(durable=False) as session:
-                waiters.leave(session, gone)
+                waiters.dismiss(session, gone)
 
     def repair(self) -> None:
         """One round: sends what was missed, renews this process's waiters and its count of sockets."""

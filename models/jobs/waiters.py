@@ -42,6 +42,11 @@ def leave(session: Session, waiter_ids: Iterable[str]) -> None:
     _remove(session, JobWaiter.id.in_(list(waiter_ids)))
 
 
+def dismiss(session: Session, waiter_ids: Iterable[str]) -> None:
+    """These waiters got what they waited for; whoever listened has it before its worker has stored it."""
+    session.execute(delete(JobWaiter).where(JobWaiter.id.in_(list(waiter_ids))))
+
+
 def expire(session: Session) -> None:
     """Removes the waiters whose web process has gone without saying so."""
     _remove(session, JobWaiter.expires_at < func.now())

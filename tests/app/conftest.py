@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from config.settings import Settings
 from models import accounts
@@ -45,6 +45,19 @@ def lasting_client(configured: Settings, lasting_database: Database) -> Iterator
     yield app.test_client()
     app.extensions["voiceworks"].hub.stop()
     app.extensions["voiceworks"].database.dispose()
+
+
+@pytest.fixture
+def no_worker(worker: object, database: Database) -> Iterator[None]:
+    """Every worker says that it is leaving."""
+    with database.transaction() as session:
+        nodes = list(
+            session.scalars(update(Worker).where(~Worker.draining).values(draining=True).returning(Worker.node))
+        )
+    assert nodes
+    yield
+    with database.transaction() as session:
+        session.execute(update(Worker).where(Worker.node.in_(nodes)).values(draining=False))
 
 
 def row_counts(database: Database) -> dict[str, int]:

@@ -212,6 +212,7 @@ def test_login_tells_neither_whether_a_name_exists_nor_whether_it_is_disabled(
 
 EVERYBODY, SIGNED_IN = {None, *ROLES}, set(ROLES)
 CLIENTS = {"admin", "operator", "client"}
+OPERATORS = {"admin", "operator"}
 MATRIX = {
     "GET /": EVERYBODY,
     "GET /static/<path:name>": EVERYBODY,
@@ -224,7 +225,22 @@ MATRIX = {
     "GET /api/curriculum/<curriculum_id>": CLIENTS,
     "POST /api/tts": CLIENTS,
     "GET /api/tts/cache": CLIENTS,
+    "DELETE /api/tts/cache": {"admin"},
     "GET /api/tts/cache/stats": CLIENTS,
+    "GET /api/tts/voices": CLIENTS,
+    "GET /api/speech/<key>/captions": CLIENTS,
+    "GET /api/curriculum/<curriculum_id>/topics/<topic_id>/captions": CLIENTS,
+    "GET /api/pronunciations": CLIENTS,
+    "POST /api/pronunciations": OPERATORS,
+    "DELETE /api/pronunciations/<pronunciation_id>": OPERATORS,
+    "GET /api/pronunciations/file": CLIENTS,
+    "PUT /api/pronunciations/file": OPERATORS,
+    "POST /v1/audio/speech": CLIENTS,
+    "POST /v1/audio/speech/batch": CLIENTS,
+    "GET /v1/audio/speech/batch/<job_id>": CLIENTS,
+    "GET /v1/audio/voices": CLIENTS,
+    "GET /v1/models": CLIENTS,
+    "GET /v1/models/<model>": CLIENTS,
     "GET /api/speech/<key>.<extension>": CLIENTS,
     "POST /api/tts/prefetch/topic": CLIENTS,
     "GET /api/tts/prefetch/<job_id>": CLIENTS,

@@ -8,19 +8,17 @@ import json
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
 from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from config.settings import Settings
 from models import accounts
 from models.db import Database
 from models.jobs.tables import Job
 from models.speech_clips import SpeechClip
-from models.workers import Worker
 from tests import making
 from tests.app.conftest import row_counts
 from tests.conftest import eventually
@@ -38,19 +36,6 @@ def jobs(database: Database) -> list[Job]:
     """Every job."""
     with database.transaction() as session:
         return list(session.scalars(select(Job).order_by(Job.created_at)))
-
-
-@pytest.fixture
-def no_worker(worker: object, database: Database) -> Iterator[None]:
-    """Every worker says that it is leaving."""
-    with database.transaction() as session:
-        nodes = list(
-            session.scalars(update(Worker).where(~Worker.draining).values(draining=True).returning(Worker.node))
-        )
-    assert nodes
-    yield
-    with database.transaction() as session:
-        session.execute(update(Worker).where(Worker.node.in_(nodes)).values(draining=False))
 
 
 def test_sixty_four_at_once_are_one_synthesis(

@@ -12,7 +12,7 @@ from config.settings import Settings
 from models import speech_voices, workers
 from models.db import Database
 from models.files import FileStore
-from models.speech_clips import MadeFile
+from models.speech_renditions import Form, MadeFile
 from tests import making
 
 CONTENT = bytes(range(256)) * 4
@@ -40,7 +40,7 @@ def clip(client: FlaskClient, customer: dict[str, str], database: Database, conf
     file = FileStore(configured.var_dir / "files").put(CONTENT)
     with database.transaction() as session:
         spec = speech_voices.resolve(workers.engines(session), None, None).clip("Hello.", 1.0)
-    key = making.make_clip(database, spec, MadeFile("wav", file, SIZE))
+    key = making.make_clip(database, spec, MadeFile(Form("wav"), file, SIZE))
     path = f"/api/speech/{key}.wav"
     return Clip(client, path, client.get(path, headers=customer).headers["ETag"], customer)
 
@@ -184,6 +184,9 @@ def test_a_clip_whose_file_is_gone_is_not_found_and_forgotten(clip: Clip, config
     assert "There is no clip" in clip.get().get_json()["error"]
 
 
-def test_a_clip_in_a_format_that_was_not_made_is_not_found(clip: Clip) -> None:
+def test_a_clip_in_a_form_that_was_not_made_is_made_when_somebody_can(
+    clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.workers.able", lambda session, lane: 0)
     other = clip.http.get(clip.path.replace(".wav", ".flac"), headers=clip.headers)
-    assert (other.status_code, other.get_json()["code"]) == (404, "NOT_FOUND")
+    assert (other.status_code, other.get_json()["code"]) == (503, "PROVIDER_UNAVAILABLE")

@@ -157,3 +157,14 @@ def test_settings_of_two_threads_are_equal(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("SECRET_KEY", "x")
     one, two = making.at_once(2, lambda _: settings.load())
     assert one == two
+
+
+def test_another_speech_server_is_none_until_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = load(monkeypatch)
+    assert (found.remote_tts_url, found.remote_tts_api_key) == ("", "")
+    assert (found.remote_tts_model, found.remote_tts_sample_rate) == ("tts-1", 24000)
+    told = load(monkeypatch, REMOTE_TTS_URL="http://tts.local:8880", REMOTE_TTS_SAMPLE_RATE="22050")
+    assert (told.remote_tts_url, told.remote_tts_sample_rate) == ("http://tts.local:8880", 22050)
+    assert set(faults(monkeypatch, REMOTE_TTS_URL="tts.local", REMOTE_TTS_SAMPLE_RATE="1")) == {
+        *("REMOTE_TTS_URL", "REMOTE_TTS_SAMPLE_RATE"),
+    }

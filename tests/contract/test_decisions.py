@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from config.versions import AUDIO_FORMATS
 from models import curricula
 from models.curricula import NewSegment, NewTopic
 from models.db import Database
@@ -33,9 +34,11 @@ HERE = {
     "POST /api/tts/prefetch/topic",
     "GET /api/tts/prefetch/{job_id}",
     "DELETE /api/tts/prefetch/{job_id}",
+    "DELETE /api/tts/cache",
+    "GET /api/tts/voices",
+    "GET /api/speech/{clip}/captions",
+    "GET /api/curriculum/{id}/topics/{topic_id}/captions",
 }
-LATER_FORMATS = {"mp3", "opus", "aac", "pcm"}
-LATER_FIELDS = {"sample_rate", "seed", "loudness_lufs"}
 
 
 def promised_paths() -> set[str]:
@@ -166,26 +169,70 @@ def test_what_the_location_names_is_the_same_audio(reach: Reach, worker: Any) ->
         assert stored.headers[name] == spoken.headers[name]
 
 
-def test_every_promised_format_is_spoken_or_known_to_be_later_work(reach: Reach, worker: Any) -> None:
+def test_every_promised_format_is_spoken(reach: Reach, worker: Any) -> None:
     sentence = DECISIONS.sentence("`POST /api/tts`: body")
     formats = set(quoted(sentence.partition("`format`")[2].partition(", optional")[0]))
-    assert formats >= LATER_FORMATS | {"wav"}
+    assert len(formats) == 6
+    lengths = set()
     for name in sorted(formats):
         answer = reach(SPEAK, body={"text": "Hello, formats.", "format": name})
-        assert answer.status_code == (400 if name in LATER_FORMATS else 200), name
-        if name not in LATER_FORMATS:
-            assert answer.headers["Content-Type"] == f"audio/{name}"
-            assert answer.headers["Content-Location"].endswith(f".{name}")
+        assert answer.status_code == 200, name
+        assert answer.headers["Content-Type"] == AUDIO_FORMATS[name].media_type
+        assert answer.headers["Content-Location"].endswith(f".{name}")
+        lengths.add(answer.headers["X-TTS-Duration-Seconds"])
+    assert len(lengths) == 1
 
 
-def test_every_promised_field_is_taken_or_known_to_be_later_work(reach: Reach, worker: Any) -> None:
+def test_every_promised_field_is_taken(reach: Reach, worker: Any) -> None:
     sentence = DECISIONS.sentence("`POST /api/tts`: body").partition("Headers:")[0].partition("body")[2]
-    values = {"text": "Hello, fields.", "voice_id": "nova", "provider": "hibari", "speed": 1.1, "format": "wav"}
+    values = {
+        "text": "Hello, fields.",
+        "voice_id": "nova",
+        "provider": "hibari",
+        "speed": 1.1,
+        "format": "wav",
+        "sample_rate": 16000,
+        "seed": 7,
+        "loudness_lufs": -18,
+    }
     formats = {"wav", "mp3", "opus", "flac", "aac", "pcm", "nova"}
-    assert set(quoted(sentence)) - formats == set(values) | LATER_FIELDS
-    assert reach(SPEAK, body=values).status_code == 200
-    for name in LATER_FIELDS:
-        assert_refused(reach(SPEAK, body=values | {name: 1}), 400, "VALIDATION_ERROR")
+    assert set(quoted(sentence)) - formats == set(values)
+    answer = reach(SPEAK, body=values)
+    assert (answer.status_code, answer.headers["X-TTS-Sample-Rate"]) == (200, "16000")
+    assert "sample_rate=16000" in answer.headers["Content-Location"]
+    assert reach(Request("GET", answer.headers["Content-Location"])).data == answer.data
+
+
+def test_voices_are_listed_with_what_is_promised(reach: Reach, worker: Any) -> None:
+    assert "`GET /api/tts/voices`" in DECISIONS.sentence("`GET /api/speech/{clip}.{ext}` serves ranges")
+    page = reach(Request("GET", "/api/tts/voices")).get_json()
+    assert set(page) == {"voices", "total", "limit", "offset"}
+    nova = next(voice for voice in page["voices"] if voice["id"] == "nova")
+    assert {"provider", "language", "engine", "available"} <= set(nova)
+    assert (nova["engine"], nova["available"]) == ("hibari", True)
+
+
+def test_an_emptied_cache_speaks_again(reach: Reach, worker: Any, admin: dict[str, str]) -> None:
+    spoken = reach(SPEAK, body={"text": "Hello, cache."})
+    cleared = reach.http.delete("/api/tts/cache", headers=admin)
+    assert cleared.status_code == 200
+    assert cleared.get_json()["removed_entries"] >= 1
+    assert reach(SPEAK, body={"text": "Hello, cache."}).headers["X-TTS-Cache-Status"] == "miss"
+    assert spoken.headers["X-TTS-Cache-Status"] == "miss"
+
+
+@pytest.mark.parametrize("name", ["srt", "vtt", "json"])
+def test_captions_come_in_every_promised_form(reach: Reach, database: Database, worker: Any, name: str) -> None:
+    (promised,) = re.findall(r"`GET /api/speech/\{clip\}/captions\?format=(.*?)`", DECISIONS.text)
+    assert name in promised.split("|")
+    text = "Hello, captions."
+    clip = reach(SPEAK, body={"text": text}).headers["Content-Location"].partition(".")[0]
+    own = reach(Request("GET", f"{clip}/captions?format={name}"))
+    course, topic = store_course(database, text)
+    whole = reach(Request("GET", f"/api/curriculum/{course}/topics/{topic}/captions?format={name}"))
+    assert (own.status_code, whole.status_code) == (200, 200)
+    assert "Hello, captions." in own.text
+    assert own.text == whole.text
 
 
 def test_the_limits_of_speed_and_text_are_the_promised_ones(reach: Reach, worker: Any) -> None:

@@ -127,7 +127,7 @@ def test_a_clip_that_becomes_ready_while_one_parks_wakes_him(database: Database,
     def make() -> None:
         begun.wait(10)
         with database.transaction() as session:
-            if speech_clips.made(session, clip.key, token, duration_seconds=1, sample_rate_hz=24000, files=[]):
+            if speech_clips.made(session, clip.key, token, duration_seconds=1, sample_rate_hz=24000):
                 work.wake(session, f"clip:{clip.key}")
 
     with ThreadPoolExecutor(1) as maker:
@@ -155,7 +155,7 @@ def test_among_many_who_park_while_the_clip_is_made_none_sleeps_on(database: Dat
             _parked(database, jobs[number], clip.key)
             return
         with database.transaction() as session:
-            if speech_clips.made(session, clip.key, token, duration_seconds=1, sample_rate_hz=24000, files=[]):
+            if speech_clips.made(session, clip.key, token, duration_seconds=1, sample_rate_hz=24000):
                 work.wake(session, f"clip:{clip.key}")
 
     making.at_once(len(jobs) + 1, act)

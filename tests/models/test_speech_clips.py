@@ -10,17 +10,21 @@ import pytest
 from sqlalchemy import func, update
 
 from config.versions import TEXT_RULES
-from models import speech_clips
+from models import speech_clips, speech_renditions
 from models.base import utc_now
 from models.db import Database
 from models.errors import LeaseLost
-from models.speech_clips import ClipSpec, Found, MadeFile, SpeechClip, SpeechRendition
+from models.speech_clips import ClipSpec, SpeechClip
+from models.speech_renditions import Form, Found, MadeFile, SpeechRendition
 from tests import making
 from tests.conftest import eventually
 
 # The key of one clip under each number of the text rules. A key that changes without a new number would leave stale
 # speech in every cache; one that changes at all makes every cache anew.
-GOLDEN_KEYS = {1: "a938d601c67ef27de90c34687a9fb075df79fbe91ec9038c487b49ee95b71e63"}
+GOLDEN_KEYS = {
+    1: "a938d601c67ef27de90c34687a9fb075df79fbe91ec9038c487b49ee95b71e63",
+    2: "c8e671e869887382206377b4690b3090ca08a773a8d911444d0896eabf8842b2",
+}
 
 
 def claim(database: Database, wanted: ClipSpec, *, node: str = "a", seconds: float = 60) -> str | None:
@@ -30,7 +34,7 @@ def claim(database: Database, wanted: ClipSpec, *, node: str = "a", seconds: flo
 
 def made(database: Database, wanted: ClipSpec, token: str, *files: MadeFile) -> bool:
     with database.transaction() as session:
-        return speech_clips.made(session, wanted.key, token, duration_seconds=1.5, sample_rate_hz=24000, files=files)
+        return making.store_clip(session, wanted.key, token, *files)
 
 
 def read(database: Database, key: str) -> SpeechClip | None:
@@ -40,7 +44,7 @@ def read(database: Database, key: str) -> SpeechClip | None:
 
 def find(database: Database, key: str, form: str = "wav") -> Found | None:
     with database.transaction() as session:
-        return speech_clips.find(session, key, form)
+        return speech_renditions.find(session, key, Form(form))
 
 
 # --- The key ---------------------------------------------------------------------------------------------------------
@@ -149,7 +153,7 @@ def test_a_ready_clip_is_not_claimed(database: Database) -> None:
 def test_a_clip_is_made_under_its_token_and_is_then_free(database: Database) -> None:
     token = claim(database, making.spec())
     assert token
-    assert made(database, making.spec(), token, MadeFile("wav", "f", 100)) is False
+    assert made(database, making.spec(), token, MadeFile(Form("wav"), "f", 100)) is False
     clip = read(database, making.spec().key)
     assert clip is not None
     assert (clip.state, clip.duration_seconds, clip.sample_rate_hz) == ("ready", 1.5, 24000)
@@ -167,14 +171,14 @@ def test_a_clip_made_under_a_stale_token_is_refused_and_leaves_nothing(database:
     if then == "claimed by another":
         assert claim(database, making.spec(), node="b")
     elif then == "ready":
-        making.make_clip(database, making.spec(), MadeFile("wav", "theirs", 100))
+        making.make_clip(database, making.spec(), MadeFile(Form("wav"), "theirs", 100))
     before = read(database, making.spec().key)
     with pytest.raises(LeaseLost):
-        made(database, making.spec(), stale, MadeFile("wav", "mine", 50), MadeFile("flac", "mine", 50))
+        made(database, making.spec(), stale, MadeFile(Form("wav"), "mine", 50), MadeFile(Form("flac"), "mine", 50))
     after = read(database, making.spec().key)
     assert (before and making.row(before)) == (after and making.row(after))
     with database.transaction() as session:
-        assert "mine" not in speech_clips.files_in_use(session)
+        assert not speech_renditions.known_files(session, ["mine"])
 
 
 def test_an_abandoned_clip_is_made_by_the_next(database: Database) -> None:
@@ -195,7 +199,7 @@ def test_only_the_maker_can_abandon_a_clip(database: Database) -> None:
 def test_a_clip_that_is_ready_cannot_be_abandoned(database: Database) -> None:
     token = claim(database, making.spec())
     assert token
-    made(database, making.spec(), token, MadeFile("wav", "f", 100))
+    made(database, making.spec(), token, MadeFile(Form("wav"), "f", 100))
     with database.transaction() as session:
         speech_clips.abandon(session, making.spec().key, token)
     assert find(database, making.spec().key)
@@ -237,9 +241,7 @@ def test_renewing_names_what_is_still_held(database: Database) -> None:
 def test_a_maker_is_told_whether_somebody_waits(database: Database) -> None:
     for ending in (
         speech_clips.abandon,
-        lambda session, key, token: speech_clips.made(
-            session, key, token, duration_seconds=1, sample_rate_hz=1, files=[]
-        ),
+        lambda session, key, token: speech_clips.made(session, key, token, duration_seconds=1, sample_rate_hz=1),
     ):
         token = claim(database, making.spec())
         with database.transaction() as session:
@@ -275,19 +277,19 @@ def test_nobody_waits_for_a_clip_that_nobody_makes(database: Database, state: st
 
 
 def test_a_rendition_is_found_in_its_format_alone(database: Database) -> None:
-    key = making.make_clip(database, making.spec(), MadeFile("wav", "f", 100))
-    assert find(database, key) == Found(key, "wav", "f", 100, 1.5, 24000)
+    key = making.make_clip(database, making.spec(), MadeFile(Form("wav"), "f", 100))
+    assert find(database, key) == Found(key, Form("wav"), "f", 100, 1.5, 24000)
     assert find(database, key, "flac") is None
     with database.transaction() as session:
-        speech_clips.add_rendition(session, key, MadeFile("flac", "g", 60))
-    assert find(database, key, "flac") == Found(key, "flac", "g", 60, 1.5, 24000)
+        speech_renditions.add(session, key, MadeFile(Form("flac"), "g", 60))
+    assert find(database, key, "flac") == Found(key, Form("flac"), "g", 60, 1.5, 24000)
 
 
 def test_the_same_rendition_again_changes_nothing(database: Database) -> None:
-    key = making.make_clip(database, making.spec(), MadeFile("wav", "f", 100))
+    key = making.make_clip(database, making.spec(), MadeFile(Form("wav"), "f", 100))
     with database.transaction() as session:
-        speech_clips.add_rendition(session, key, MadeFile("wav", "other", 999))
-    assert find(database, key) == Found(key, "wav", "f", 100, 1.5, 24000)
+        speech_renditions.add(session, key, MadeFile(Form("wav"), "other", 999))
+    assert find(database, key) == Found(key, Form("wav"), "f", 100, 1.5, 24000)
 
 
 def test_a_clip_that_is_not_ready_is_not_found(database: Database) -> None:
@@ -318,7 +320,7 @@ def test_ready_keys_tell_which_of_many_are_there(database: Database) -> None:
 
 
 def test_a_clip_whose_file_is_gone_is_made_again(database: Database) -> None:
-    key = making.make_clip(database, making.spec(), MadeFile("wav", "f", 1), MadeFile("flac", "g", 1))
+    key = making.make_clip(database, making.spec(), MadeFile(Form("wav"), "f", 1), MadeFile(Form("flac"), "g", 1))
     with database.transaction() as session:
         speech_clips.forget_file(session, key)
     assert find(database, key, "flac") is None

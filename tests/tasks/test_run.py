@@ -9,15 +9,16 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy.orm import Session
 
 from config.logs import JsonFormatter, request_id
-from models import speech_clips
+from models import speech_clips, speech_renditions
 from models.base import utc_now
 from models.db import Database
 from models.errors import LeaseLost, NotFound
 from models.jobs import lifecycle, work
 from models.jobs.tables import Job
-from models.speech_clips import MadeFile
+from models.speech_renditions import Form, MadeFile
 from tasks import run
 from tasks.process import Process
 from tasks.run import BACKOFF_SECONDS, Done, Parked, Work
@@ -266,15 +267,8 @@ def test_what_was_made_for_a_job_that_was_cancelled_meanwhile_is_kept(database: 
         with database.transaction() as session:
             lifecycle.cancel(session, work.job.id)
 
-        def store(session: object) -> None:
-            speech_clips.made(
-                session,  # type: ignore[arg-type]
-                clip.key,
-                token or "",
-                duration_seconds=1,
-                sample_rate_hz=24000,
-                files=[MadeFile("wav", "f", 1)],
-            )
+        def store(session: Session) -> None:
+            making.store_clip(session, clip.key, token or "", MadeFile(Form("wav"), "f", 1))
 
         return Done({}, store)
 
@@ -282,7 +276,7 @@ def test_what_was_made_for_a_job_that_was_cancelled_meanwhile_is_kept(database: 
     job = submit(database)
     assert slice_of(database, job).state == "cancelled"
     with database.transaction() as session:
-        assert speech_clips.find(session, clip.key, "wav") is not None
+        assert speech_renditions.find(session, clip.key, Form("wav")) is not None
 
 
 def test_a_lease_lost_inside_a_body_is_no_failure(

@@ -24,6 +24,7 @@ from tests import making
 from tests.conftest import eventually
 from workers.audio import codec
 from workers.audio.clip import Clip
+from workers.tts.speak import Speech
 
 SPEAK, PREFETCH = "speech.speak", "speech.prefetch"
 HELLO = making.spec("Hello there.")
@@ -45,7 +46,7 @@ def spoken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     texts: list[str] = []
     speak_text = speech.speak_text
 
-    def noting(provider: Any, text: str, **how: Any) -> Clip:
+    def noting(provider: Any, text: str, **how: Any) -> Speech:
         texts.append(text)
         return speak_text(provider, text, **how)
 
@@ -54,7 +55,7 @@ def spoken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def submit(database: Database, clip: ClipSpec = HELLO, form: str = "wav") -> Job:
-    return making.submit(database, kind=SPEAK, live=True, params={"clip": vars(clip), "format": form})
+    return making.submit(database, kind=SPEAK, live=True, params={"clip": vars(clip), "form": {"format": form}})
 
 
 def speak(database: Database, clip: ClipSpec = HELLO, form: str = "wav") -> Job:
@@ -85,7 +86,7 @@ def sound(process: Process, made: dict[str, Any]) -> Clip:
 
 def test_a_new_text_is_spoken_and_stored(process: Process, database: Database, spoken: list[str]) -> None:
     made = result(speak(database))
-    assert (made["clip"], made["format"], made["cached"]) == (HELLO.key, "wav", False)
+    assert (made["clip"], made["form"]["format"], made["cached"]) == (HELLO.key, "wav", False)
     clip = sound(process, made)
     assert clip.sample_rate_hz == made["sample_rate_hz"] == 24000
     assert made["duration_seconds"] == pytest.approx(clip.duration_seconds, abs=0.001)
@@ -106,7 +107,7 @@ def test_another_format_is_derived_from_the_clip_without_speaking(
     process: Process, database: Database, spoken: list[str]
 ) -> None:
     wav, flac = result(speak(database)), result(speak(database, form="flac"))
-    assert (flac["format"], flac["cached"]) == ("flac", True)
+    assert (flac["form"]["format"], flac["cached"]) == ("flac", True)
     assert flac["file"] != wav["file"]
     assert np.array_equal(sound(process, flac).samples, sound(process, wav).samples)
     assert flac["size_bytes"] < wav["size_bytes"]
@@ -118,7 +119,7 @@ def test_a_text_asked_for_in_another_format_first_is_kept_in_both(
     process: Process, database: Database, spoken: list[str]
 ) -> None:
     flac = result(speak(database, form="flac"))
-    assert (flac["format"], flac["cached"]) == ("flac", False)
+    assert (flac["form"]["format"], flac["cached"]) == ("flac", False)
     wav = result(speak(database))
     assert wav["cached"]
     assert np.array_equal(sound(process, flac).samples, sound(process, wav).samples)
@@ -145,8 +146,17 @@ def test_a_file_removed_by_hand_is_made_again(
     making.change(database, job, run_after=job.created_at)
     run.run_slice(SPEAK, job.id)
     healed = result(making.read(database, job))
-    assert (healed["format"], healed["cached"]) == (form, False)
+    assert (healed["form"]["format"], healed["cached"]) == (form, False)
     assert process.files.exists(healed["file"])
+    assert len(spoken) == 2
+
+
+def test_a_damaged_file_is_made_again(process: Process, database: Database, spoken: list[str]) -> None:
+    path = process.files.path(result(speak(database))["file"])
+    path.chmod(0o600)
+    path.write_bytes(b"no sound")
+    assert speak(database, form="flac").error_code == "file_missing"
+    assert result(speak(database))["cached"] is False
     assert len(spoken) == 2
 
 
@@ -194,7 +204,7 @@ def test_two_who_want_the_same_text_at_once_have_it_spoken_once(
     jobs = {job.id: job for job in (first, second)}
     speak_text = speech.speak_text
 
-    def while_the_other_parks(provider: Any, text: str, **how: Any) -> Clip:
+    def while_the_other_parks(provider: Any, text: str, **how: Any) -> Speech:
         eventually(lambda: any(making.read(database, job).waits_on for job in jobs.values()))
         return speak_text(provider, text, **how)
 
@@ -228,7 +238,7 @@ def test_when_the_maker_fails_the_one_who_waits_makes_it(
     speak_text = speech.speak_text
     failed: list[str] = []
 
-    def fail_once(provider: Any, text: str, **how: Any) -> Clip:
+    def fail_once(provider: Any, text: str, **how: Any) -> Speech:
         if not failed:
             failed.append(text)
             eventually(lambda: any(making.read(database, job).waits_on for job in (first, second)))
@@ -311,7 +321,7 @@ def test_the_lease_of_a_clip_is_kept_while_it_is_made(
     speak_text = speech.speak_text
     kept: list[bool] = []
 
-    def slow(provider: Any, text: str, **how: Any) -> Clip:
+    def slow(provider: Any, text: str, **how: Any) -> Speech:
         with database.transaction() as session:
             clip = session.get_one(SpeechClip, HELLO.key)
             before, clip.lease_until = clip.lease_until, clip.created_at
@@ -365,7 +375,7 @@ def test_live_speech_joins_a_segment_that_is_being_made(
     prefetch = making.submit(database, kind=PREFETCH, items=segments("Hello there."))
     speak_text = speech.speak_text
 
-    def while_live_parks(provider: Any, text: str, **how: Any) -> Clip:
+    def while_live_parks(provider: Any, text: str, **how: Any) -> Speech:
         run.run_slice(SPEAK, live.id)
         assert making.read(database, live).waits_on == f"clip:{HELLO.key}"
         return speak_text(provider, text, **how)

@@ -161,7 +161,7 @@ from tasks.celery_app import app
 from tests import making
 app.amqp.queues.add(Queue(making.LANE))
 configured = settings.load()
-database = submit.open_database(configured, submit.open_redis(configured))
+database = submit.open_database(configured, submit.open_redis(configured.redis_url))
 job = making.submit(database, kind="test.single")
 started = time.monotonic()
 making.submit(database, kind="test.single", dedupe_key="timed")

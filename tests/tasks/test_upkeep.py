@@ -19,7 +19,8 @@ from models.events import Doorbell
 from models.files import GRACE_SECONDS
 from models.jobs import lifecycle, waiters, work
 from models.jobs.tables import Job, JobWaiter
-from models.speech_clips import MadeFile, SpeechClip
+from models.speech_clips import SpeechClip
+from models.speech_renditions import Form, MadeFile
 from models.workers import Worker
 from tasks import submit, upkeep
 from tasks.kinds import KINDS
@@ -238,7 +239,7 @@ def test_files_without_rows_are_removed_beyond_their_grace_and_no_others(process
     used = put(process, b"used by a row", age_seconds=GRACE_SECONDS * 2)
     stray = put(process, b"used by nobody", age_seconds=GRACE_SECONDS + 60)
     fresh = put(process, b"about to be used", age_seconds=GRACE_SECONDS - 60)
-    making.make_clip(database, making.spec(), MadeFile("wav", used, 13))
+    making.make_clip(database, making.spec(), MadeFile(Form("wav"), used, 13))
     upkeep.trim_cache()
     assert [process.files.exists(name) for name in (used, stray, fresh)] == [True, False, True]
     process.files.remove([used, fresh])
@@ -249,8 +250,8 @@ def test_evicted_clips_leave_their_files_to_the_sweep_of_the_same_round(process:
     old = put(process, b"o" * 80, age_seconds=GRACE_SECONDS * 2)
     new = put(process, b"n" * 80, age_seconds=GRACE_SECONDS * 2)
     earlier = utc_now() - timedelta(hours=1)
-    making.make_clip(database, making.spec("old"), MadeFile("wav", old, 80), last_used_at=earlier)
-    making.make_clip(database, making.spec("new"), MadeFile("wav", new, 80))
+    making.make_clip(database, making.spec("old"), MadeFile(Form("wav"), old, 80), last_used_at=earlier)
+    making.make_clip(database, making.spec("new"), MadeFile(Form("wav"), new, 80))
     upkeep.trim_cache()
     assert [process.files.exists(name) for name in (old, new)] == [False, True]
     process.files.remove([new])

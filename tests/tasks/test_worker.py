@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import os
 import socket
 import sys
@@ -18,10 +20,12 @@ from models import redis_keys
 from models.db import Database
 from models.events import Doorbell
 from models.workers import Worker
-from tasks import submit
+from tasks import submit, worker
 from tests import making
 from tests.conftest import eventually
 from tests.tasks.conftest import PARTS, SINGLE
+from workers.device import Device
+from workers.tts import provider
 
 NODE = f"second@{socket.gethostname()}"
 ROOT = Path(__file__).parents[2]
@@ -88,6 +92,16 @@ def test_a_worker_takes_back_what_its_former_life_held_registers_and_leaves_in_g
     assert second.poll() == os.EX_OK, second.log_tail()
 
 
+def test_a_worker_without_what_an_optional_engine_needs_registers_the_others(
+    second: Child, database: Database, configured: Settings
+) -> None:
+    second.env = {**second.env, "WORKER_ENGINES": "hibari,remote"}
+    second.start()
+    found = eventually(lambda: entry(database), within_seconds=30)
+    assert found is not None
+    assert list(found.engines) == ["hibari"]
+
+
 @pytest.mark.parametrize("second", ["tts.live.neural.head,tts.live.neural"], indirect=True)
 def test_a_resident_worker_says_that_it_is_idle_until_it_leaves(second: Child, queue: redis.Redis) -> None:
     idle = redis_keys.idle_workers("tts.live.neural")
@@ -99,3 +113,14 @@ def test_a_resident_worker_says_that_it_is_idle_until_it_leaves(second: Child, q
     assert queue.llen("tts.live.neural.head") == 0
     second.stop()
     assert queue.scard(idle) == 0
+
+
+@pytest.mark.parametrize("name", ["piper", "remote"])
+def test_what_settings_say_to_an_engine_is_what_it_takes(name: str, configured: Settings) -> None:
+    options = worker._options(configured)
+    assert sorted(options) == ["piper", "remote"]
+    try:
+        load = importlib.import_module(provider.MODULES[name]).load
+    except ImportError as fault:
+        pytest.skip(str(fault))
+    inspect.signature(load).bind(Device("cpu", 1), **options[name])

@@ -90,3 +90,19 @@ def test_it_is_found_by_its_name_and_loaded_once() -> None:
 def test_an_unknown_engine_is_an_error() -> None:
     with pytest.raises(KeyError):
         provider.load("ghost", Device("cpu", 1))
+
+
+@pytest.mark.parametrize(
+    ("word", "ipa"), [("day", "deɪ"), ("church", "t͡ʃɜːrtʃ"), ("go", "ˈgoʊ"), ("cow", "ˈkaʊ"), ("A", "ˈeɪ")]
+)
+def test_ipa_is_said_in_the_engine_s_own_letters(engine: HibariProvider, word: str, ipa: str) -> None:
+    marked = engine._own_letters(f"[{word}](/{ipa}/)")
+    (said,) = engine._session.phonemize(marked)
+    assert said
+    assert set(said) <= set(engine._session.vocab)
+    assert not {"eɪ", "oʊ", "aʊ", "tʃ", "g"} & {said[at : at + width] for at in range(len(said)) for width in (1, 2)}
+
+
+@pytest.mark.parametrize(("word", "ipa"), [("day", "ˈdeɪ"), ("station", "ˈsteɪʃən"), ("boy", "ˈbɔɪ")])
+def test_a_marked_word_sounds_as_marked(engine: HibariProvider, word: str, ipa: str) -> None:
+    assert np.array_equal(say(engine, f"[Xylem](/{ipa}/)."), say(engine, f"{word.capitalize()}."))

@@ -36,10 +36,20 @@ def test_the_probe_prints_json_and_nothing_else() -> None:
 
 
 def test_an_engine_that_does_not_load_says_why_and_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provider, "MODULES", {"ghost": "workers.tts.ghost", **provider.MODULES})
+    monkeypatch.setattr(
+        provider,
+        "MODULES",
+        {"ghost": "workers.tts.ghost", **{name: provider.MODULES[name] for name in ("hibari", "remote")}},
+    )
+    monkeypatch.setenv("REMOTE_TTS_URL", "not an address")
     engines = probe.probe()["engines"]
     assert isinstance(engines, dict)
-    assert engines["ghost"] == {"available": False, "reason": "No module named 'workers.tts.ghost'"}
+    assert (engines["remote"]["available"], engines["remote"]["installed"]) == (False, False)
+    assert engines["ghost"] == {
+        "available": False,
+        "installed": False,
+        "reason": "No module named 'workers.tts.ghost'",
+    }
     assert engines["hibari"]["available"] is True
 
 

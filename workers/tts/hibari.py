@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,6 +22,30 @@ from workers.device import Device
 from workers.tts.provider import Capabilities, Spoken, Utterance
 
 _VOICE = "heart"
+
+
+# The engine's own letters for sounds that IPA writes with two, and the other forms of the same letter.
+_LETTERS = {
+    "t͡ʃ": "ʧ",
+    "d͡ʒ": "ʤ",
+    "tʃ": "ʧ",
+    "dʒ": "ʤ",
+    "ɝ": "ɜɹ",
+    "ɚ": "əɹ",
+    "eɪ": "A",
+    "aɪ": "I",
+    "oʊ": "O",
+    "əʊ": "O",
+    "aʊ": "W",
+    "ɔɪ": "Y",
+    "r": "ɹ",
+    "g": "ɡ",
+    "ɫ": "l",
+}
+_LETTER = re.compile("|".join(map(re.escape, _LETTERS)))
+# IPA marks the stress of a syllable at its beginning, the engine before its vowel.
+_STRESS = re.compile(r"([ˈˌ])([^ˈˌ\sAIOQWYaeiouyæøœɐɑɒɔəɚɛɜɝɨɪʊʌᵻ]+)(?=[AIOQWYaeiouyæøœɐɑɒɔəɚɛɜɝɨɪʊʌᵻ])")
+_MARKED = re.compile(r"\[([^\[\]]*)\]\(/([^()/]*)/\)")
 
 
 class _Session(hibari_tts.Hibari):
@@ -65,12 +90,24 @@ class HibariProvider:
 
     def synthesize_batch(self, utterances: Sequence[Utterance]) -> list[Spoken]:
         """One model call each, because a batch gains nothing on a CPU."""
-        return [Spoken(join(list(self.stream(utterance)), self.sample_rate_hz)) for utterance in utterances]
+        return [
+            Spoken(join([part.clip for part in self.stream(utterance)], self.sample_rate_hz))
+            for utterance in utterances
+        ]
 
-    def stream(self, utterance: Utterance) -> Iterator[Clip]:
+    def stream(self, utterance: Utterance) -> Iterator[Spoken]:
         """Sentence by sentence: the engine's activations are quantised over the whole of each."""
-        for samples in self._session.stream(utterance.text, utterance.speed, utterance.seed):
-            yield Clip(np.asarray(samples, np.float32), self.sample_rate_hz)
+        for samples in self._session.stream(self._own_letters(utterance.text), utterance.speed, utterance.seed):
+            yield Spoken(Clip(np.asarray(samples, np.float32), self.sample_rate_hz))
+
+    def _own_letters(self, text: str) -> str:
+        """The text with its ``[word](/ipa/)`` in the engine's alphabet; what that has no letter for is left out."""
+
+        def own(marked: re.Match[str]) -> str:
+            ipa = _STRESS.sub(r"\2\1", _LETTER.sub(lambda sound: _LETTERS[sound.group()], marked.group(2)))
+            return f"[{marked.group(1)}](/{''.join(sign for sign in ipa if sign in self._session.vocab)}/)"
+
+        return _MARKED.sub(own, text)
 
 
 def load(device: Device) -> HibariProvider:

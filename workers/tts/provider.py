@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,7 +63,7 @@ class Capabilities:
 
 
 class Provider(Protocol):
-    """A speech engine. Its module has ``load(device) -> Provider``."""
+    """A speech engine. Its module has ``load(device, **options) -> Provider``; options are text and have defaults."""
 
     name: str
     revision: str
@@ -73,20 +74,68 @@ class Provider(Protocol):
         """What was said for each utterance, in order; an empty clip where there is nothing the engine can say."""
         ...
 
-    def stream(self, utterance: Utterance) -> Iterator[Clip]:
-        """The same samples part by part, as soon as each is ready; one part where the engine cannot."""
+    def stream(self, utterance: Utterance) -> Iterator[Spoken]:
+        """The same samples and words part by part, as soon as each is ready; one part where the engine cannot."""
         ...
 
 
 # A new engine is one file and one line.
-MODULES = {"hibari": "workers.tts.hibari"}
+MODULES = {
+    "hibari": "workers.tts.hibari",
+    "piper": "workers.tts.piper",
+    "espeak": "workers.tts.espeak",
+    "vits": "workers.tts.vits",
+    "remote": "workers.tts.remote",
+}
 
 
-def load(engine: str, device: Device) -> Provider:
+class NotSetUp(RuntimeError):
+    """The engine lacks an option that only the operator can give; the text names it."""
+
+
+def load(engine: str, device: Device, options: Mapping[str, str] | None = None) -> Provider:
     """The engine, ready to speak on ``device``.
 
     Raises:
         ImportError: its packages are not installed.
+        NotSetUp: it cannot do without an option that was not given.
     """
-    provider: Provider = importlib.import_module(MODULES[engine]).load(device)
+    provider: Provider = importlib.import_module(MODULES[engine]).load(device, **(options or {}))
     return provider
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Characters [start, end) of a plain text that are to be said as ``ipa``."""
+
+    start: int
+    end: int
+    ipa: str
+
+
+_MARKED = re.compile(r"\[([^\[\]]*)\]\(/([^()/]*)/\)")
+# Dashes part words; other signs stand at a word's edges.
+_TOKEN = re.compile(r"[^\s—–…]+")
+_EDGES = ".,;:!?\"'()[]{}<>«»“”‘’„¿¡*_~|/\\-"
+
+
+def plain_and_marks(text: str) -> tuple[str, list[Mark]]:
+    """An utterance's text without its ``[word](/ipa/)``, and where in it those were."""
+    plain, marks, taken = "", list[Mark](), 0
+    for found in _MARKED.finditer(text):
+        plain += text[taken : found.start()]
+        marks.append(Mark(len(plain), len(plain) + len(found[1]), found[2].strip()))
+        plain += found[1]
+        taken = found.end()
+    return plain + text[taken:], marks
+
+
+def written_words(plain: str) -> list[tuple[int, int]]:
+    """Where the words of a text are, as characters [start, end), without the punctuation around them."""
+    words = []
+    for found in _TOKEN.finditer(plain):
+        left = found.end() - len(found.group().lstrip(_EDGES))
+        right = found.start() + len(found.group().rstrip(_EDGES))
+        if any(character.isalnum() for character in plain[left:right]):
+            words.append((left, right))
+    return words

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.cli.demo import SAMPLE
+from config.voices import catalogue
 from models import curricula
 from models.db import Database
 from tests.app.cli.conftest import Run
@@ -93,7 +94,10 @@ def test_one_topic_of_a_course_is_spoken(run: Run, worker: Any) -> None:
     ("arguments", "error"),
     [
         (["nothing"], "There is no curriculum 'nothing'.\n"),
-        (["nothing", "--voice", "nobody"], "voice_id 'nobody' is unknown; there are alloy, heart, nova\n"),
+        (
+            ["nothing", "--voice", "nobody"],
+            f"voice_id 'nobody' is unknown; there are {', '.join(sorted(catalogue().voices))}\n",
+        ),
     ],
 )
 def test_what_cannot_be_spoken_is_refused(arguments: list[str], error: str, run: Run, worker: Any) -> None:

@@ -58,11 +58,11 @@ def test_without_a_worker_it_is_told_and_the_links_are_shown_all_the_same(
     configured: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(demo, "WORKER_SECONDS", 0.0)
-    monkeypatch.setattr("models.workers.able", lambda session, lane: 0)
+    monkeypatch.setattr("models.workers.engines", lambda session: {})
     reach.build.cache_clear()
     demo.welcome(configured, sample=True)
     shown = capsys.readouterr().out
-    assert "Not all is as it should be: No worker of lane tts.background.neural is running." in shown
+    assert "Not all is as it should be: No worker with engine hibari is running for voice nova." in shown
     assert f"  API     {demo.address(configured)}" in shown
     assert f"  Logs    {configured.var_dir / 'log'}" in shown
 

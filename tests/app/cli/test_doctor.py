@@ -215,10 +215,17 @@ def test_a_probe_that_dies_or_hangs_is_a_finding(
     assert (finding.status, finding.text) == ("fail", text)
 
 
-def test_an_engine_that_does_not_load_fails_only_if_the_default_voice_needs_it() -> None:
-    broken = {"available": False, "reason": "No module named 'x'"}
-    assert check_machine._engine("hibari", broken).status == "fail"
-    assert check_machine._engine("other", broken).status == "warn"
+def test_an_engine_that_does_not_load_fails_only_if_it_must_be_there() -> None:
+    missing = {"available": False, "installed": False, "reason": "No module named 'x'"}
+    broken = {"available": False, "installed": True, "reason": "its data cannot be read"}
+    assert check_machine._engine("hibari", missing).status == "fail"
+    assert check_machine._engine("piper", broken).status == "warn"
+    note = check_machine._engine("piper", missing)
+    assert (note.status, note.text) == ("ok", "not installed (optional): it needs `make voices`")
+
+
+def test_lanes_of_parts_that_need_not_be_there_are_not_asked_for() -> None:
+    assert check_services._lanes() == ["tts.live.neural", "tts.background.neural", "io", "upkeep"]
 
 
 class _Probed:
