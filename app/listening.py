@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import redis
+from flask import request
 
 from app import context, speaking
 from app.context import Context
@@ -32,6 +33,14 @@ class Streamed:
 
     outcome: str
     content: Iterator[bytes]
+
+
+def breaks_are_seen() -> bool:
+    """Whether the client can tell an answer that broke off from one that ended.
+
+    Before HTTP/1.1, which many a proxy still speaks to what is behind it, both are a connection that closes.
+    """
+    return bool(request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0")
 
 
 def listen(wanted: Wanted) -> Streamed:

@@ -17,7 +17,7 @@ from app.http import waiting
 from app.http.ranges import send_stored
 from app.sockets.hub import News
 from config.versions import AUDIO_FORMATS
-from config.voices import live_lane
+from config.voices import catalogue, live_lane
 from models import speech_clips, speech_renditions, speech_voices
 from models.accounts import Caller
 from models.errors import Busy, Conflict, Invalid, NotFound, OverShare, Unavailable
@@ -69,6 +69,9 @@ def wanted(
     """
     here = context.current()
     resolution = speech_voices.resolve(here.engines(None), voice_id, provider)
+    engine = catalogue().engines[resolution.engine]
+    if seed is not None and not engine.seed:
+        raise Invalid(f"seed: engine {engine.name}, which speaks voice {resolution.voice.id}, knows no seed", seed=seed)
     spec = resolution.clip(text, speed, seed=seed, lexicon=here.lexicons(curriculum_id))
     return Wanted(spec, form, resolution)
 
@@ -91,7 +94,7 @@ def whole(wanted: Wanted) -> Response:
     found = wanted.find()
     if found is not None:
         try:
-            return hit(found, wanted.resolution)
+            return hit(found, wanted)
         except FileNotFoundError:
             forget(wanted.spec.key)
     here = context.current()
@@ -106,7 +109,7 @@ def whole(wanted: Wanted) -> Response:
         return Response(status=499)
     if ended["state"] != SUCCEEDED:
         raise_failure(ended)
-    response = send_result(job.id, ended["result"], wanted.resolution.as_dict())
+    response = send_result(job.id, ended["result"], wanted.resolution.as_dict(), wanted.spec.speed)
     outcome = "joined" if not new else "hit" if ended["result"]["cached"] else "miss"
     response.headers["X-TTS-Cache-Status"] = outcome
     here.counters.speech(outcome, wanted.spec.key)
@@ -161,7 +164,7 @@ def _submit(session: Session, caller: Caller, wanted: Wanted, *, stream: bool) -
         raise resolution.nobody() from None
 
 
-def hit(found: Found, resolution: Resolution) -> Response:
+def hit(found: Found, wanted: Wanted) -> Response:
     """The answer of a file that is there.
 
     Raises:
@@ -169,11 +172,11 @@ def hit(found: Found, resolution: Resolution) -> Response:
     """
     response = send_found(found)
     context.current().counters.speech("hit", found.clip_key)
-    describe(response, "hit", resolution.as_dict())
+    describe(response, "hit", wanted.resolution.as_dict(), wanted.spec.speed)
     return response
 
 
-def send_result(job_id: str, result: dict[str, Any], resolution: dict[str, Any]) -> Response:
+def send_result(job_id: str, result: dict[str, Any], resolution: dict[str, Any], speed: float) -> Response:
     """The audio that a ``speech.speak`` job made."""
     found = found_by(result)
     try:
@@ -181,7 +184,7 @@ def send_result(job_id: str, result: dict[str, Any], resolution: dict[str, Any])
     except FileNotFoundError:
         forget(found.clip_key)
         raise NotFound(f"The audio of job {job_id} has expired; ask for its text again.") from None
-    describe(response, "hit" if result["cached"] else "miss", resolution)
+    describe(response, "hit" if result["cached"] else "miss", resolution, speed)
     return response
 
 
@@ -233,10 +236,13 @@ def rate_in_file(form: Form, clip_rate_hz: int) -> int:
     return form.sample_rate_hz or AUDIO_FORMATS[form.format].rate_for(clip_rate_hz)
 
 
-def describe(response: Response, outcome: str, resolution: dict[str, Any]) -> None:
-    """Says how the speech was come by, and which engine speaks."""
+def describe(response: Response, outcome: str, resolution: dict[str, Any], speed: float) -> None:
+    """Says how the speech was come by, which engine speaks, and what was done for it that it does not do itself."""
     response.headers["X-TTS-Cache-Status"] = outcome
     response.headers["X-TTS-Provider"] = str(resolution["engine"])
+    engine = catalogue().engines.get(resolution["engine"])
+    if engine is not None and not engine.speeds[0] <= speed <= engine.speeds[1]:
+        response.headers["X-TTS-Emulated"] = "speed"
     if resolution["fallback"]:
         response.headers["X-TTS-Fallback"] = str(resolution["fallback"])
 

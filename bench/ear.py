@@ -118,15 +118,15 @@ def _ears() -> tuple[Callable[[Clip], str], Callable[[str], str], Callable[[list
 def _engines(console: Console) -> Iterable[tuple[str, str, Provider]]:
     """Every engine that speaks English here, with its first English voice."""
     for name in provider.MODULES:
-        voices = [voice.engines[name] for voice in catalogue().voices.values() if name in voice.engines]
-        voices = [voices[0]] if voices else []
+        known = [voice for voice in catalogue().voices.values() if name in voice.engines]
+        speakers = [voice.engines[name] for voice in known if voice.language.startswith("en")]
         try:
             loaded = provider.load(name, Device("cpu", 2))
         except (ImportError, OSError, RuntimeError) as fault:
             console.print(f"{name}: not here ({fault})")
             continue
-        for voice in voices:
-            yield name, voice, loaded
+        if speakers:
+            yield name, speakers[0], loaded
 
 
 def _show(console: Console, takes: list[Take], error: Callable[[Iterable[Take]], float]) -> None:

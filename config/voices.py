@@ -13,7 +13,8 @@ from typing import Any
 class Engine:
     """Something that speaks. ``pool`` is the set of engines one worker process keeps loaded together.
 
-    ``needs`` is what an operator does to have it; empty where it is always there.
+    ``needs`` is what an operator does to have it; empty where it is always there. ``seed``: the same seed gives the same
+    sound. ``speeds`` are those it keeps to itself; others are reached by stretching what it said.
     """
 
     name: str
@@ -21,6 +22,8 @@ class Engine:
     languages: tuple[str, ...]
     sample_rate_hz: int
     licence: str
+    speeds: tuple[float, float]
+    seed: bool = False
     needs: str = ""
 
 
@@ -68,7 +71,7 @@ def catalogue() -> Catalogue:
     data = tomllib.loads(Path(__file__).with_name("voices.toml").read_text())
     pool_of = {engine: pool for pool, table in data["pools"].items() for engine in table["engines"]}
     engines = {
-        name: Engine(name=name, pool=pool_of[name], **table | {"languages": tuple(table["languages"])})
+        name: Engine(name=name, pool=pool_of[name], **table | {key: tuple(table[key]) for key in ("languages", "speeds")})
         for name, table in data["engines"].items()
     }
     voices = {name: Voice(id=name, **table) for name, table in data["voices"].items()}

@@ -100,7 +100,7 @@ def get_result(job_id: str) -> Any:
     if job.kind == "speech.speak":
         from app.speaking import send_result
 
-        return send_result(job.id, job.result or {}, job.resolution)
+        return send_result(job.id, job.result or {}, job.resolution, job.params["clip"]["speed"])
     return {"job_id": job.id, "state": job.state, "items": _counts(job), "result": job.result}
 
 

@@ -65,7 +65,9 @@ def speech(body: dict[str, Any]) -> Response:
     wanted = what_is_wanted(body)
     found = wanted.find()
     if body["stream_format"] == "audio" and found is not None and context.current().files.exists(found.file):
-        return speaking.hit(found, wanted.resolution)
+        return speaking.hit(found, wanted)
+    if body["stream_format"] == "audio" and not listening.breaks_are_seen():
+        return speaking.whole(wanted)
     try:
         streamed = listening.listen(wanted)
     except ClientGone:
@@ -75,7 +77,7 @@ def speech(body: dict[str, Any]) -> Response:
         response.headers["Cache-Control"] = "no-cache"
     else:
         response = Response(streamed.content, mimetype=AUDIO_FORMATS[wanted.form.format].media_type)
-    speaking.describe(response, streamed.outcome, wanted.resolution.as_dict())
+    speaking.describe(response, streamed.outcome, wanted.resolution.as_dict(), wanted.spec.speed)
     return response
 
 

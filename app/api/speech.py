@@ -94,7 +94,8 @@ def form_of(format_name: str, asked: dict[str, Any]) -> Form:
     if rate and not wanted.takes(rate):
         known = ", ".join(map(str, wanted.rates_hz))
         raise Invalid(f"sample_rate: {rate} is no rate of {format_name}; there are {known}")
-    return Form(format_name, rate, asked["channels"], asked["loudness_lufs"] or 0.0)
+    # Nobody hears a hundredth, and each number is a file of its own.
+    return Form(format_name, rate, asked["channels"], round(asked["loudness_lufs"] or 0.0, 2))
 
 
 @blueprint.endpoint("/api/tts", access=CLIENT, methods=("POST",))
@@ -112,7 +113,7 @@ def generate(body: dict[str, Any]) -> Response:
     wanted = speaking.wanted(form=form, **asked)
     if "respond-async" in request.headers.get("Prefer", ""):
         return _accepted(wanted)
-    return _stream(wanted) if streamed else speaking.whole(wanted)
+    return _stream(wanted) if streamed and listening.breaks_are_seen() else speaking.whole(wanted)
 
 
 @blueprint.endpoint("/api/tts/cache", access=CLIENT)
@@ -174,13 +175,13 @@ def stored(query: dict[str, Any], key: str, extension: str) -> Response:
 def _stream(wanted: speaking.Wanted) -> Response:
     found = wanted.find()
     if found is not None and context.current().files.exists(found.file):
-        return speaking.hit(found, wanted.resolution)
+        return speaking.hit(found, wanted)
     try:
         streamed = listening.listen(wanted)
     except ClientGone:
         return Response(status=499)
     response = Response(streamed.content, mimetype=AUDIO_FORMATS[wanted.form.format].media_type)
-    speaking.describe(response, streamed.outcome, wanted.resolution.as_dict())
+    speaking.describe(response, streamed.outcome, wanted.resolution.as_dict(), wanted.spec.speed)
     response.headers["X-TTS-Sample-Rate"] = str(speaking.rate_in_file(wanted.form, wanted.resolution.rate_hz))
     return response
 

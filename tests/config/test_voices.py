@@ -71,6 +71,7 @@ def test_what_the_catalogue_says_of_an_engine_is_true(name: str) -> None:
         found.capabilities.licence,
     )
     assert said.languages == found.capabilities.languages
+    assert (said.speeds, said.seed) == (found.capabilities.speeds, found.capabilities.seed)
 
 
 def test_each_pool_has_two_lanes_of_its_own() -> None:

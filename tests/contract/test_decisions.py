@@ -203,6 +203,18 @@ def test_every_promised_field_is_taken(reach: Reach, worker: Any) -> None:
     assert reach(Request("GET", answer.headers["Content-Location"])).data == answer.data
 
 
+def test_what_an_engine_does_not_do_itself_is_said_or_refused(reach: Reach, worker: Any) -> None:
+    own = reach(SPEAK, body={"text": "Hello, speed.", "speed": 1.5})
+    stretched = reach(SPEAK, body={"text": "Hello, speed.", "speed": 3.0})
+    assert "X-TTS-Emulated" not in own.headers
+    assert stretched.headers["X-TTS-Emulated"] == "speed"
+    lengths = [float(answer.headers["X-TTS-Duration-Seconds"]) for answer in (own, stretched)]
+    assert lengths[1] == pytest.approx(lengths[0] / 2, rel=0.25)
+    refused = reach(SPEAK, body={"text": "Hello, seed.", "voice_id": "espeak-en", "seed": 7})
+    assert_refused(refused, 400, "VALIDATION_ERROR")
+    assert "espeak" in refused.get_json()["error"]
+
+
 def test_voices_are_listed_with_what_is_promised(reach: Reach, worker: Any) -> None:
     assert "`GET /api/tts/voices`" in DECISIONS.sentence("`GET /api/speech/{clip}.{ext}` serves ranges")
     page = reach(Request("GET", "/api/tts/voices")).get_json()

@@ -28,27 +28,33 @@ class Edges:
         self._held = _NOTHING
         self._begun = False
         self._ends_silent = True
+        # How much silence was given after the last sound.
+        self._quiet = 0
         self.given = 0
 
     def add(self, part: Clip) -> tuple[Samples, int]:
         """The sound that is ready, and the place of the part's first sample in the piece (below 0 when it was cut)."""
         samples, cut = part.samples, 0
-        before, after = (round(seconds * part.sample_rate_hz) for seconds in silent_ends(part))
+        ends = silent_ends(part)
+        before, after = (round(seconds * part.sample_rate_hz) for seconds in ends)
         starts_at = self.given + len(self._held)
-        if before + after >= len(samples):
-            # Nothing but silence: before the first sound it is left out, after it it may be a pause within the piece.
-            self._held = np.concatenate([self._held, samples]) if self._begun else _NOTHING
-            self._ends_silent = True
+        if sum(ends) >= part.duration_seconds:
+            # Nothing but silence: what it is shows when sound follows, or none does.
+            self._held = np.concatenate([self._held, samples])
+            if not self._begun:
+                self._held = self._held[-self._keep :]
+            self._ends_silent |= len(samples) > 0
             return _NOTHING, starts_at
-        if not self._begun:
-            cut = max(0, before - self._keep)
-            samples = samples[cut:].copy()
-            if before == 0:
-                samples[: self._fade] *= _ramp(len(samples[: self._fade]))
-            self._begun = True
         whole = np.concatenate([self._held, samples])
+        if not self._begun:
+            cut = max(0, starts_at + before - self._keep)
+            whole = whole[cut:]
+            if starts_at + before == 0:
+                whole[: self._fade] *= _ramp(len(whole[: self._fade]))
+            self._begun = True
         self._ends_silent = after > 0
         hold = min(len(samples), max(after - self._keep, self._fade))
+        self._quiet = after - hold
         ready, self._held = whole[: len(whole) - hold], whole[len(whole) - hold :]
         self.given += len(ready)
         return ready, starts_at - cut
@@ -56,8 +62,10 @@ class Edges:
     def end(self) -> Samples:
         """The rest of the piece."""
         rest, self._held = self._held, _NOTHING
+        if not self._begun:
+            return _NOTHING
         if self._ends_silent:
-            return rest[: self._fade]
+            return rest[: self._keep - self._quiet]
         return rest * _ramp(len(rest))[::-1]
 
 

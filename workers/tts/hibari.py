@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from hibari import tts as hibari_tts
 from hibari.voices import voice_path
 
 from workers.audio.clip import Clip, join
 from workers.device import Device
+from workers.tts.onnx_session import open_session
 from workers.tts.provider import Capabilities, Spoken, Utterance
 
 _VOICE = "heart"
@@ -52,16 +52,9 @@ class _Session(hibari_tts.Hibari):
     """The package's synthesizer on an ONNX session with our options (its own constructor spins and grows arenas)."""
 
     def __init__(self, voice: str, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # A spinning thread steals the core that another worker needs.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.enable_mem_pattern = False
-        options.log_severity_level = 3
         self.voice = voice
         self.model_path = voice_path(voice)
-        self.sess = onnxruntime.InferenceSession(self.model_path, options, providers=["CPUExecutionProvider"])
+        self.sess = open_session(self.model_path, threads)
         self.vocab = json.loads((Path(hibari_tts.ASSETS) / "vocab.json").read_text(encoding="utf-8"))
         self._g2p = None
 

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from workers.audio.clip import Clip
 from workers.device import Device
 from workers.tts import piper_graphs, piper_voice
+from workers.tts.onnx_session import open_session
 from workers.tts.piper_voice import HOP, Floats, Noise, PiperVoice
 from workers.tts.provider import Capabilities, Spoken, Utterance
 
@@ -49,9 +49,9 @@ class PiperProvider:
         self._voice = voice
         self.sample_rate_hz = voice.sample_rate_hz
         with piper_graphs.cut(voice.model, cache) as graphs:
-            self._front = _session(graphs.front, threads)
-            self._flow = _session(graphs.flow, threads)
-            self._decoder = _session(graphs.decoder, threads)
+            self._front = open_session(graphs.front, threads)
+            self._flow = open_session(graphs.flow, threads)
+            self._decoder = open_session(graphs.decoder, threads)
         # The first run allocates; it must not be a client's.
         self.synthesize_batch([Utterance("Ready.", "joe")])
 
@@ -116,17 +116,6 @@ def _ends(length: int, window: int) -> Iterator[int]:
             end = length
         yield end
         window = min(2 * window, _WINDOW)
-
-
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # A spinning thread steals the core that another worker needs.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.enable_mem_pattern = False
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def load(device: Device, *, cache: str = "") -> PiperProvider:

@@ -1,0 +1,20 @@
+"""ONNX networks on the processor, as workers run them: many processes of few threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnxruntime
+
+
+def open_session(path: Path | str, threads: int) -> onnxruntime.InferenceSession:
+    """A session with so many threads for one call."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # A spinning thread steals the core that another worker needs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A pattern is kept for every length of input, and memory grows with each.
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
