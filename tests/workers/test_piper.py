@@ -15,6 +15,7 @@ pytest.importorskip("onnx")
 
 from workers.device import Device
 from workers.tts import piper, piper_graphs, piper_voice, provider
+from workers.tts.onnx_session import open_session
 from workers.tts.piper import PiperProvider
 from workers.tts.piper_voice import HOP
 from workers.tts.provider import Spoken, Utterance
@@ -46,7 +47,7 @@ def quiet(cache: Path) -> PiperProvider:
 
 @pytest.fixture(scope="module")
 def whole() -> Callable[[list[int]], np.ndarray]:
-    session = piper._session(JOE.model, 1)
+    session = open_session(JOE.model, 1)
 
     def say(ids: list[int]) -> np.ndarray:
         feed = {
