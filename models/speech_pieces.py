@@ -36,6 +36,10 @@ class Pieces:
         found: Any = self._client.hget(self._plan_key, "plan")
         return None if found is None else json.loads(found)
 
+    def wanted(self) -> bool:
+        """Whether the job goes on."""
+        return bool(self._client.exists(self._plan_key))
+
     def take(self) -> int:
         """The number of a piece that is the caller's to speak, whether or not there are so many."""
         return int(self._client.hincrby(self._plan_key, "next", 1)) - 1

@@ -10,7 +10,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -23,8 +23,8 @@ from tasks.celery_app import app
 from tasks.process import current
 from tasks.run import SLICE_SECONDS, Work
 from workers import resident
-from workers.audio.clip import Clip
-from workers.errors import RetryLater
+from workers.audio.clip import Clip, join
+from workers.errors import RetryLater, Stopped
 from workers.tts.provider import Provider, Spoken, Utterance, Word
 from workers.tts.speak import Say, say
 
@@ -101,8 +101,7 @@ class Sharing:
                 if taken >= len(self._utterances):
                     return self._await(number)
                 # A helper has this one in work; what comes after it is needed soon.
-                self._ahead[taken] = _whole(self._provider, self._utterances[taken])
-                self._work.report(number / len(self._utterances), "speaking")
+                self._ahead[taken] = _whole(self._provider, self._utterances[taken], lambda: self._report(number))
             return self._ahead.pop(number)
         except redis.RedisError as fault:
             log.warning("A piece could not be handed over: %s", fault)
@@ -114,8 +113,11 @@ class Sharing:
             handed = self._pieces.get(number, 0.1)
             if handed is not None:
                 return unpack(handed)
-            self._work.report(number / len(self._utterances), "speaking")
+            self._report(number)
         return None
+
+    def _report(self, number: int) -> None:
+        self._work.report(number / len(self._utterances), "speaking")
 
 
 def help_with(job_id: str) -> None:
@@ -140,18 +142,35 @@ def help_with(job_id: str) -> None:
         number = pieces.take()
         if number >= len(utterances):
             return
-        pieces.put(number, pack(_whole(provider, utterances[number])))
-        if pieces.plan() is None:
-            # Cancelled, or made by the conductor alone: nobody asks for what was just handed over.
+        try:
+            pieces.put(number, pack(_whole(provider, utterances[number], lambda: _wanted(pieces))))
+            _wanted(pieces)
+        except Stopped:
+            # Nobody asks for what was handed over last.
             pieces.get(number)
             return
     # At the tail of the queue: others who wait have their turn first.
     app.send_task(TASK, args=[job_id], queue=plan["lane"])
 
 
-def _whole(provider: Provider, utterance: Utterance) -> Spoken:
-    parts = list(say(provider, utterance, in_parts=False))
-    return parts[0] if parts else Spoken(Clip(np.zeros(0, np.float32), provider.sample_rate_hz))
+def _wanted(pieces: Pieces) -> None:
+    """Raises ``Stopped`` when the job is over: cancelled, or spoken without this helper."""
+    if not pieces.wanted():
+        raise Stopped
+
+
+def _whole(provider: Provider, utterance: Utterance, check: Callable[[], None]) -> Spoken:
+    """A piece, whole; ``check`` is called after each part of it."""
+    rate = provider.sample_rate_hz
+    clips: list[Clip] = []
+    words: list[Word] = []
+    seconds = 0.0
+    for part in say(provider, utterance, in_parts=True):
+        clips.append(part.clip)
+        words += (Word(word.text, seconds + word.start_seconds, seconds + word.end_seconds) for word in part.words)
+        seconds += part.clip.duration_seconds
+        check()
+    return Spoken(join(clips, rate), tuple(words))
 
 
 def pack(spoken: Spoken) -> bytes:
