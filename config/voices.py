@@ -13,8 +13,8 @@ from typing import Any
 class Engine:
     """Something that speaks. ``pool`` is the set of engines one worker process keeps loaded together.
 
-    ``needs`` is what an operator does to have it; empty where it is always there. ``seed``: the same seed gives the same
-    sound. ``speeds`` are those it keeps to itself; others are reached by stretching what it said.
+    ``needs`` is what an operator does to have it; empty where it is always there. With ``seed`` the same seed gives the
+    same sound. ``speeds`` are those it keeps to itself; others are reached by stretching what it said.
     """
 
     name: str
@@ -70,8 +70,9 @@ def catalogue() -> Catalogue:
     """The catalogue, read once."""
     data = tomllib.loads(Path(__file__).with_name("voices.toml").read_text())
     pool_of = {engine: pool for pool, table in data["pools"].items() for engine in table["engines"]}
+    lists = ("languages", "speeds")
     engines = {
-        name: Engine(name=name, pool=pool_of[name], **table | {key: tuple(table[key]) for key in ("languages", "speeds")})
+        name: Engine(name=name, pool=pool_of[name], **table | {key: tuple(table[key]) for key in lists})
         for name, table in data["engines"].items()
     }
     voices = {name: Voice(id=name, **table) for name, table in data["voices"].items()}

@@ -61,7 +61,9 @@ def test_of_two_spellings_in_one_file_the_last_counts(database: Database) -> Non
 
 def test_two_files_stored_at_once_do_not_wait_for_each_other(database: Database) -> None:
     names = [f"name {number}" for number in range(300)]
-    making.at_once(4, lambda number: put(database, dict.fromkeys(names[::-1] if number % 2 else names, f"said {number}")))
+    making.at_once(
+        4, lambda number: put(database, dict.fromkeys(names[::-1] if number % 2 else names, f"said {number}"))
+    )
     assert len(page(database)) == 300
     assert len({spoken for _, spoken in page(database)}) == 1
 
