@@ -43,8 +43,8 @@ class Writer:
             return
         with self._client.pipeline(transaction=False) as pipe:
             if not self._begun:
-                # What a worker that died left.
-                pipe.delete(self._key)
+                # What a worker that died left. Emptied, not removed: entries keep ascending for those who read already.
+                pipe.xtrim(self._key, maxlen=0, approximate=False)
                 self._begun = True
             for start in range(0, len(content), PIECE_BYTES):
                 piece = content[start : start + PIECE_BYTES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,15 +16,18 @@ from models.registry import Base
 from models.workers import Worker
 from tests.conftest import CLIENT_KEY, PASSWORD
 
+OPERATOR_KEY = "vw_an_operators_key_for_tests_0123456789"
+
 
 @pytest.fixture(scope="module")
 def lasting_database(configured: Settings) -> Iterator[Database]:
-    """A database for a whole module that stores nothing: one client with a key, nobody rung or told."""
+    """A database for a whole module that stores nothing: a client and an operator with keys, nobody rung or told."""
     database = Database(configured.database_url, lambda signals: None, pool_size=1)
     _wipe(database)
     with database.transaction() as session:
-        client = accounts.create(session, username="client", password=PASSWORD, role="client")
-        accounts.store_key(session, client, name="test", role="client", secret=CLIENT_KEY)
+        for role, key in (("client", CLIENT_KEY), ("operator", OPERATOR_KEY)):
+            account = accounts.create(session, username=role, password=PASSWORD, role=role)
+            accounts.store_key(session, account, name="test", role=role, secret=key)
     yield database
     _wipe(database)
     database.dispose()
@@ -48,7 +52,13 @@ def lasting_client(configured: Settings, lasting_database: Database) -> Iterator
 
 
 @pytest.fixture
-def no_worker(worker: object, database: Database) -> Iterator[None]:
+def operator() -> dict[str, str]:
+    """Headers of an operator of ``lasting_database``."""
+    return {"X-API-Key": OPERATOR_KEY}
+
+
+@pytest.fixture
+def no_worker(worker: object, database: Database, request: pytest.FixtureRequest) -> Iterator[None]:
     """Every worker says that it is leaving."""
     with database.transaction() as session:
         nodes = list(
@@ -58,6 +68,9 @@ def no_worker(worker: object, database: Database) -> Iterator[None]:
     yield
     with database.transaction() as session:
         session.execute(update(Worker).where(Worker.node.in_(nodes)).values(draining=False))
+    if "web" in request.fixturenames:
+        # A web process that lives on believes for a second what it read (app.context.Recent).
+        time.sleep(1.2)
 
 
 def row_counts(database: Database) -> dict[str, int]:

@@ -25,6 +25,11 @@ def leave(database: Database, *who: str) -> None:
         waiters.leave(session, who)
 
 
+def everybody(database: Database) -> list[JobWaiter]:
+    with database.transaction() as session:
+        return list(session.scalars(select(JobWaiter)))
+
+
 def expire(database: Database) -> None:
     with database.transaction() as session:
         waiters.expire(session)
@@ -39,6 +44,15 @@ def let_time_pass(database: Database, seconds: float) -> None:
 
 def state(database: Database, job: Job) -> str:
     return making.read(database, job).state
+
+
+def test_who_got_what_he_waited_for_leaves_the_job_to_its_worker(database: Database) -> None:
+    job = making.submit(database, live=True)
+    making.claim(database, job)
+    with database.transaction() as session:
+        waiters.dismiss(session, [waiters.join(session, job.id)])
+    assert state(database, job) == "running"
+    assert not everybody(database)
 
 
 @pytest.mark.parametrize("running", [False, True])
