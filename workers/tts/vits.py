@@ -18,6 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+# transformers imports torchaudio, so this comes first.
+from workers import plain_torchaudio  # noqa: F401  # isort: skip
 from transformers import VitsConfig, VitsModel
 
 from workers.audio.clip import Clip
