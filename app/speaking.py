@@ -77,8 +77,14 @@ def wanted(
 
 
 def derived(clip: SpeechClip, form: Form) -> Wanted:
-    """Another form of a clip that is there."""
+    """Another form of a clip that is there.
+
+    Raises:
+        NotFound: its text is read in another way by now, or its engine is gone.
+    """
     spec = ClipSpec(**clip.spec)
+    if spec.key != clip.key or spec.engine not in catalogue().engines:
+        raise NotFound(f"Clip {clip.key} was made by former rules, and is not made in other forms; ask for its text.")
     return Wanted(spec, form, speech_voices.of_clip(spec))
 
 

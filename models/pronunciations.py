@@ -43,10 +43,14 @@ class Pronunciation(Base):
     )
 
 
-def page(session: Session, curriculum_id: str | None) -> list[Pronunciation]:
-    """The entries of one scope (None: those for every text), by written form."""
-    query = select(Pronunciation).where(Pronunciation.curriculum_id.is_not_distinct_from(curriculum_id))
-    return list(session.scalars(query.order_by(func.lower(Pronunciation.written))))
+def page(
+    session: Session, curriculum_id: str | None, *, limit: int = MAX_ENTRIES, offset: int = 0
+) -> tuple[list[Pronunciation], int]:
+    """Entries of one scope (None: those for every text) by written form, and how many there are."""
+    scope = Pronunciation.curriculum_id.is_not_distinct_from(curriculum_id)
+    query = select(Pronunciation).where(scope).order_by(func.lower(Pronunciation.written)).limit(limit).offset(offset)
+    total = session.scalar(select(func.count()).select_from(Pronunciation).where(scope)) or 0
+    return list(session.scalars(query)), total
 
 
 def entries(session: Session, curriculum_id: str | None = None) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -48,8 +49,10 @@ class Resolution:
 
     def clip(self, text: str, speed: float, *, seed: int | None = None, lexicon: Lexicon | None = None) -> ClipSpec:
         """What decides how ``text`` sounds with this voice: of the lexicon only the entries that occur in it."""
+        text = unicodedata.normalize("NFC", text)
         options = dict(self.voice.options)
-        if seed is not None:
+        # 0 is what engines take when none is given.
+        if seed:
             options["seed"] = seed
         if lexicon is not None and (entries := lexicon.matching(text)):
             options["lexicon"] = entries

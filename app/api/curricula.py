@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from flask import g
-from marshmallow import EXCLUDE, Schema, fields
+from marshmallow import Schema, fields
 
 from app import context
 from app.http.access import CLIENT
-from app.http.parsing import Count, Listing, Text
+from app.http.parsing import Listing, Paging, Text
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import curricula
 from models.base import iso
@@ -18,18 +18,7 @@ from models.errors import Invalid
 
 blueprint = SurfaceBlueprint("curriculum", surface=MANAGEMENT, description="Courses")
 
-MAX_PAGE = 200
 MAX_SEGMENT_CHARACTERS = 20_000
-
-
-class CurriculumList(Schema):
-    """Which part of the list."""
-
-    class Meta:
-        unknown = EXCLUDE
-
-    limit = Count(load_default=50, minimum=1, clip=MAX_PAGE)
-    offset = Count(load_default=0, minimum=0)
 
 
 class NewCurriculum(Schema):
@@ -41,7 +30,7 @@ class NewCurriculum(Schema):
 
 
 @blueprint.endpoint("/api/curriculum", access=CLIENT)
-@blueprint.arguments(CurriculumList, location="query")
+@blueprint.arguments(Paging, location="query")
 def list_curricula(query: dict[str, Any]) -> dict[str, Any]:
     """The newest courses first."""
     with context.current().database.transaction(durable=False) as session:

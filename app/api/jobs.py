@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import context
 from app.http.access import CLIENT, visible_to
-from app.http.parsing import Count, Text, one_of
+from app.http.parsing import MAX_PAGE, Count, Text, one_of
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models.base import iso
 from models.errors import Conflict
@@ -19,8 +19,6 @@ from models.jobs.tables import FAILED, QUEUED, RUNNING, STATES, SUCCEEDED, Job, 
 from tasks import submit
 
 blueprint = SurfaceBlueprint("jobs", surface=MANAGEMENT, description="Everything that is queued, running or done")
-
-MAX_PAGE = 200
 
 
 class JobList(Schema):

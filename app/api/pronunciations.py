@@ -11,7 +11,7 @@ from marshmallow import EXCLUDE, Schema
 
 from app import context
 from app.http.access import CLIENT, OPERATOR
-from app.http.parsing import Text
+from app.http.parsing import Paging, Text
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import pronunciations
 from models.errors import Invalid
@@ -29,6 +29,12 @@ class Scope(Schema):
     curriculum_id = Text(load_default=None, maximum=200)
 
 
+class Page(Paging):
+    """Whose entries, and which of them."""
+
+    curriculum_id = Text(load_default=None, maximum=200)
+
+
 class Entry(Schema):
     """A written word or phrase, and how it is said: other words, or IPA between slashes."""
 
@@ -38,12 +44,13 @@ class Entry(Schema):
 
 
 @blueprint.endpoint("/api/pronunciations", access=CLIENT)
-@blueprint.arguments(Scope, location="query")
+@blueprint.arguments(Page, location="query")
 def page(query: dict[str, Any]) -> dict[str, Any]:
     """The entries of a scope."""
     with context.current().database.reading() as session:
-        found = pronunciations.page(session, query["curriculum_id"])
-    return {"pronunciations": [_shown(entry) for entry in found], "total": len(found)}
+        found, total = pronunciations.page(session, **query)
+    listed = [_shown(entry) for entry in found]
+    return {"pronunciations": listed, "total": total, "limit": query["limit"], "offset": query["offset"]}
 
 
 @blueprint.endpoint("/api/pronunciations", access=OPERATOR, methods=("POST",))
@@ -68,7 +75,7 @@ def remove(pronunciation_id: str) -> dict[str, Any]:
 def download(query: dict[str, Any]) -> Response:
     """The entries of a scope as CSV: written, spoken."""
     with context.current().database.reading() as session:
-        found = pronunciations.page(session, query["curriculum_id"])
+        found, _ = pronunciations.page(session, query["curriculum_id"])
     response = Response(to_csv(found), mimetype="text/csv")
     response.headers["Content-Disposition"] = "attachment; filename=pronunciations.csv"
     return response

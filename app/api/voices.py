@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import request
-
 from app import context
 from app.http.access import CLIENT
+from app.http.parsing import Paging
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from config.voices import catalogue
 from models import speech_voices
-from models.errors import Invalid
 
 blueprint = SurfaceBlueprint("voices", surface=MANAGEMENT, description="The voices there are")
 
-MAX_LIMIT = 200
-
 
 @blueprint.endpoint("/api/tts/voices", access=CLIENT)
-def page() -> dict[str, Any]:
+@blueprint.arguments(Paging, location="query")
+def page(query: dict[str, int]) -> dict[str, Any]:
     """Every voice with the engine that speaks it now, and whether a worker has that engine."""
-    limit, offset = min(_count("limit", MAX_LIMIT), MAX_LIMIT), _count("offset", 0)
+    limit, offset = query["limit"], query["offset"]
     engines = context.current().engines(None)
     known = list(catalogue().voices.values())
     shown = []
@@ -42,10 +39,3 @@ def page() -> dict[str, Any]:
             }
         )
     return {"voices": shown, "total": len(known), "limit": limit, "offset": offset}
-
-
-def _count(name: str, default: int) -> int:
-    value = request.args.get(name, str(default))
-    if not value.isdecimal() or len(value) > 9:
-        raise Invalid(f"{name}: {value[:60]!r} is not a whole number of at least 0")
-    return int(value)

@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any, NoReturn
 
-from marshmallow import ValidationError, fields, missing, validate
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, validate
 from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import MultiDict
 
@@ -15,6 +15,9 @@ from models.errors import Invalid
 
 # What fits Postgres' integer column.
 MAX_INTEGER = 2**31 - 1
+
+# The longest page of a list.
+MAX_PAGE = 200
 
 # Far beyond any course. Python's own limit would strike later, when what was read is to be stored.
 MAX_DEPTH = 100
@@ -183,6 +186,16 @@ class Count(fields.Integer):
         if number < self._minimum:
             raise ValidationError(f"{number} is below {self._minimum}")
         return min(number, self._clip)
+
+
+class Paging(Schema):
+    """Which part of a list; a page too large is cut, as the documents say."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    limit = Count(load_default=50, minimum=1, clip=MAX_PAGE)
+    offset = Count(load_default=0)
 
 
 class Listing(fields.List[Any]):

@@ -7,9 +7,11 @@ import time
 from typing import Any
 
 from flask import request
+from sqlalchemy.exc import DBAPIError
 
 from app import context
 from app.sockets.hub import News, Subscription
+from models.db import is_disconnect
 from models.errors import Unavailable
 from models.jobs import lifecycle, queries
 from models.jobs.tables import ENDED
@@ -46,13 +48,22 @@ class Ending:
         news = self._subscription.get(timeout_seconds)
         if time.monotonic() >= self._reread:
             self._reread = time.monotonic() + REREAD_SECONDS
-            with self._database.reading() as session:
-                news = lifecycle.summary(queries.get(session, self._job_id))
+            news = self._read() or news
         if news is not None and news["id"] == self._job_id and news["state"] in ENDED:
             return news
         if news is None and client_gone(self._connection):
             raise ClientGone
         return None
+
+    def _read(self) -> News | None:
+        try:
+            with self._database.reading() as session:
+                return lifecycle.summary(queries.get(session, self._job_id))
+        except DBAPIError as fault:
+            if not is_disconnect(fault):
+                raise
+            # It comes back, and so does the news.
+            return None
 
 
 def within(ending: Ending, seconds: float) -> News | None:

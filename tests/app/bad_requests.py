@@ -390,7 +390,7 @@ QUERIES = {
     ),
     "a long scope": Bad(f"{SAY}?curriculum_id={'x' * 201}", None, ("curriculum_id", "201"), method="GET"),
     "NUL in the scope": Bad(f"{SAY}?curriculum_id=a%00", None, ("curriculum_id", "NUL"), method="GET"),
-    "voices limit -1": Bad("/api/tts/voices?limit=-1", None, ("limit", "'-1'"), method="GET"),
+    "voices limit -1": Bad("/api/tts/voices?limit=-1", None, ("limit", "-1"), method="GET"),
     "voices limit ²": Bad("/api/tts/voices?limit=²", None, ("limit",), method="GET"),
     "voices offset abc": Bad("/api/tts/voices?offset=abc", None, ("offset", "'abc'"), method="GET"),
     "voices offset with NUL": Bad("/api/tts/voices?offset=1%00", None, ("offset",), method="GET"),

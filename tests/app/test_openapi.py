@@ -30,10 +30,11 @@ BODIES = {
 QUERIES = {
     "GET /api/curriculum": {"limit", "offset"},
     "GET /api/tts/cache": {"text", "voice_id", "provider", "curriculum_id", "speed", "seed"},
+    "GET /api/tts/voices": {"limit", "offset"},
     "GET /api/speech/{key}.{extension}": {"sample_rate", "channels", "loudness_lufs"},
     "GET /api/speech/{key}/captions": {"format"},
     "GET /api/curriculum/{curriculum_id}/topics/{topic_id}/captions": {"format", "voice_id", "provider", "speed"},
-    "GET /api/pronunciations": {"curriculum_id"},
+    "GET /api/pronunciations": {"curriculum_id", "limit", "offset"},
     "GET /api/pronunciations/file": {"curriculum_id"},
     "PUT /api/pronunciations/file": {"curriculum_id"},
     "GET /api/jobs": {"kind", "state", "limit", "cursor"},

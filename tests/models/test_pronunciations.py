@@ -29,7 +29,7 @@ def entries(database: Database, course: str | None = None) -> dict[str, str]:
 
 def page(database: Database, course: str | None = None) -> list[tuple[str, str]]:
     with database.transaction() as session:
-        return [(entry.written, entry.spoken) for entry in pronunciations.page(session, course)]
+        return [(entry.written, entry.spoken) for entry in pronunciations.page(session, course)[0]]
 
 
 @pytest.fixture
