@@ -45,6 +45,8 @@ def _begin(sender: str, instance: Any, **_: Any) -> None:
     def ready(**_: Any) -> None:
         this.register(device=device.name, lanes=lanes, engines=revisions)
         _say_when_idle(this, [lane for lane in lanes if voices.head_of(lane) in lanes])
+        # What was submitted while nobody was here to be rung.
+        upkeep.reclaim()
         if READY_FILE in os.environ:
             Path(os.environ[READY_FILE]).touch()
         if engines:
