@@ -29,8 +29,10 @@ Value = TypeVar("Value")
 class Recent(Generic[Key, Value]):
     """What Postgres said lately: asked for with every request, and seldom changed.
 
-    It is kept for ``seconds``, or for fifty times as long as it took to ask, so that asking costs 2 % at most.
+    It is kept for ``seconds``; what took long to ask for, fifty times as long as that, so that it costs 2 % at most.
     """
+
+    LONG_SECONDS = 0.1
 
     # Keys come from requests.
     KEPT = 1000
@@ -51,7 +53,8 @@ class Recent(Generic[Key, Value]):
             if len(self._known) >= self.KEPT:
                 self._known.clear()
             now = time.monotonic()
-            self._known[key] = (now + max(self._seconds, 50 * (now - began)), value)
+            took = now - began
+            self._known[key] = (now + (50 * took if took > self.LONG_SECONDS else self._seconds), value)
         return value
 
 

@@ -29,7 +29,14 @@ class Curriculum(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
-    __table_args__ = (Index("ix_curricula_created_at_id", "created_at", "id"),)
+    __table_args__ = (
+        Index("ix_curricula_created_at_id", "created_at", "id"),
+        Index(
+            "ix_curricula_words",
+            sql("to_tsvector('english'::regconfig, (title || ' '::text) || description)"),
+            postgresql_using="gin",
+        ),
+    )
 
 
 class Topic(Base):
@@ -62,6 +69,8 @@ class Segment(Base):
     __table_args__ = (
         ForeignKeyConstraint(["curriculum_id", "topic_id"], ["topics.curriculum_id", "topics.id"], ondelete="CASCADE"),
         Index("uq_segments_place", "curriculum_id", "topic_id", "position", unique=True),
+        # What search looks in (models/curricula_search.py).
+        Index("ix_segments_words", sql("to_tsvector('english', text)"), postgresql_using="gin"),
     )
 
 
@@ -114,12 +123,21 @@ def create(
     curriculum = Curriculum(id=new_id(), account_id=account_id, title=title, description=description, extra=extra)
     session.add(curriculum)
     session.flush()
-    topic_rows, segment_rows = _rows(curriculum.id, topics)
+    insert_topics(session, curriculum.id, topics)
+    return curriculum
+
+
+def insert_topics(session: Session, curriculum_id: str, topics: Sequence[NewTopic]) -> None:
+    """Stores the topics of a course that has none.
+
+    Raises:
+        Invalid: an id is used twice.
+    """
+    topic_rows, segment_rows = _rows(curriculum_id, topics)
     if topic_rows:
         session.execute(insert(Topic), topic_rows)
     if segment_rows:
         session.execute(insert(Segment), segment_rows)
-    return curriculum
 
 
 def get(session: Session, curriculum_id: str) -> Curriculum:

@@ -1,17 +1,17 @@
-"""Courses: create, get, list."""
+"""Courses: create, get, list, change, remove, search, export."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import g
-from marshmallow import Schema, fields
+from flask import Response, g, jsonify
+from marshmallow import EXCLUDE, Schema, fields
 
 from app import context
 from app.http.access import CLIENT
 from app.http.parsing import Listing, Paging, Text
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
-from models import curricula
+from models import curricula, curricula_changes, curricula_search
 from models.base import iso
 from models.curricula import Curriculum, NewSegment, NewTopic, Segment, Topic
 from models.errors import Invalid
@@ -27,6 +27,29 @@ class NewCurriculum(Schema):
     title = Text(required=True, minimum=1, maximum=500, spoken=True)
     description = Text(load_default="", maximum=20_000)
     content = Listing(fields.Raw(), load_default=list)
+
+
+class ChangedCurriculum(Schema):
+    """What of a course changes; what is not named stays."""
+
+    title = Text(minimum=1, maximum=500, spoken=True)
+    description = Text(maximum=20_000)
+    content = Listing(fields.Raw())
+
+
+class Removal(Schema):
+    """Whether jobs that work on it are cancelled."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    force = fields.Boolean(load_default=False)
+
+
+class Search(Paging):
+    """What is looked for: words, "a phrase", or, -not."""
+
+    q = Text(required=True, minimum=1, maximum=500, spoken=True)
 
 
 @blueprint.endpoint("/api/curriculum", access=CLIENT)
@@ -65,6 +88,46 @@ def get_curriculum(curriculum_id: str) -> dict[str, Any]:
     with context.current().database.transaction(durable=False) as session:
         curriculum = curricula.get(session, curriculum_id)
         return whole(curriculum, curricula.outline(session, curriculum_id))
+
+
+@blueprint.endpoint("/api/curriculum/<curriculum_id>", access=CLIENT, methods=("PUT",))
+@blueprint.arguments(ChangedCurriculum)
+def change_curriculum(body: dict[str, Any], curriculum_id: str) -> dict[str, Any]:
+    """Changes what the body names; new content keeps the ids of topics and segments that stay."""
+    topics = read_topics(body.pop("content")) if "content" in body else None
+    with context.current().database.transaction() as session:
+        changed = curricula_changes.change(session, curriculum_id, fields=body, topics=topics)
+        return whole(changed, curricula.outline(session, curriculum_id))
+
+
+@blueprint.endpoint("/api/curriculum/<curriculum_id>", access=CLIENT, methods=("DELETE",))
+@blueprint.arguments(Removal, location="query")
+def remove_curriculum(query: dict[str, Any], curriculum_id: str) -> dict[str, str]:
+    """Removes a course; what was spoken of it stays. With ``force`` jobs that work on it are cancelled."""
+    with context.current().database.transaction() as session:
+        curricula_changes.remove(session, curriculum_id, force=query["force"])
+    return {"message": f"Curriculum {curriculum_id} was removed."}
+
+
+@blueprint.endpoint("/api/curriculum/search", access=CLIENT)
+@blueprint.arguments(Search, location="query")
+def search_curricula(query: dict[str, Any]) -> dict[str, Any]:
+    """Courses in which words occur, the best first, with the places."""
+    with context.current().database.transaction(durable=False) as session:
+        hits, total = curricula_search.search(session, query["q"], limit=query["limit"], offset=query["offset"])
+    found = [_summary(hit.curriculum) | {"matches": hit.matches} for hit in hits]
+    return {"curricula": found, "total": total, "limit": query["limit"], "offset": query["offset"]}
+
+
+@blueprint.endpoint("/api/curriculum/<curriculum_id>/export", access=CLIENT)
+def export_curriculum(curriculum_id: str) -> Response:
+    """A course as a file that ``POST /api/curriculum`` takes."""
+    with context.current().database.transaction(durable=False) as session:
+        curriculum = curricula.get(session, curriculum_id)
+        shown = whole(curriculum, curricula.outline(session, curriculum_id))
+    response = jsonify({name: shown[name] for name in ("title", "description", "content")})
+    response.headers["Content-Disposition"] = f"attachment; filename=curriculum-{curriculum_id}.json"
+    return response
 
 
 def whole(curriculum: Curriculum, outline: list[tuple[Topic, list[Segment]]]) -> dict[str, Any]:

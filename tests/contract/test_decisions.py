@@ -38,6 +38,8 @@ HERE = {
     "GET /api/tts/voices",
     "GET /api/speech/{clip}/captions",
     "GET /api/curriculum/{id}/topics/{topic_id}/captions",
+    "GET /api/curriculum/search",
+    "GET /api/curriculum/{id}/export",
 }
 
 
@@ -285,6 +287,32 @@ def test_with_prefer_respond_async_a_job_comes_first_and_the_audio_later(reach: 
     audio = reach(result)
     assert (audio.status_code, audio.content_type) == (200, "audio/wav")
     assert audio.data == reach(SPEAK, body={"text": "Hello, later."}).data
+
+
+# --- Courses ------------------------------------------------------------------------------------------------------
+
+
+def test_courses_are_found_by_their_words(reach: Reach, database: Database) -> None:
+    navigation, _ = store_course(database, "The navigators measured longitude.", "Clocks kept the time at sea.")
+    store_course(database, "Bread needs flour and water.")
+    page = reach(Request("GET", "/api/curriculum/search?q=measuring+navigator")).get_json()
+    assert set(page) == {"curricula", "total", "limit", "offset"}
+    assert [course["id"] for course in page["curricula"]] == [navigation]
+    (place,) = page["curricula"][0]["matches"]
+    assert "**navigators** **measured** longitude" in place["snippet"]
+    assert reach(Request("GET", "/api/curriculum/search?q=gold")).get_json()["total"] == 0
+    assert reach(Request("GET", '/api/curriculum/search?q="at sea" -bread')).get_json()["total"] == 1
+    assert_refused(reach(Request("GET", "/api/curriculum/search")), 400, "VALIDATION_ERROR")
+
+
+def test_an_exported_course_can_be_stored_again(reach: Reach, database: Database) -> None:
+    course, _ = store_course(database, "One.", "Two.")
+    exported = reach(Request("GET", f"/api/curriculum/{course}/export"))
+    assert "attachment" in exported.headers["Content-Disposition"]
+    again = reach(Request("POST", "/api/curriculum", {"Content-Type": "application/json"}), body=exported.get_json())
+    assert again.status_code == 201
+    assert again.get_json()["content"] == exported.get_json()["content"]
+    assert again.get_json()["id"] != course
 
 
 # --- Prefetches and jobs ------------------------------------------------------------------------------------------
