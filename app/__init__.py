@@ -6,6 +6,7 @@ reader, its detector and its errors; never torch, task bodies or engines.
 
 from __future__ import annotations
 
+import importlib
 import time
 from typing import TYPE_CHECKING
 
@@ -24,19 +25,7 @@ def create_app(configured: Settings | None = None) -> Flask:
     from flask_jwt_extended import JWTManager
 
     from app import page
-    from app.api import (
-        auth,
-        captions,
-        curricula,
-        health,
-        jobs,
-        openai,
-        openai_batch,
-        prefetch,
-        pronunciations,
-        speech,
-        voices,
-    )
+    from app.api import RESOURCES
     from app.context import Context, Recent
     from app.http import errors, observe
     from app.sockets import feeds
@@ -86,21 +75,9 @@ def create_app(configured: Settings | None = None) -> Flask:
     api = flask_smorest.Api(app)
     # After flask-smorest, whose own handlers know one shape only.
     errors.install(app)
-    resources = (
-        health,
-        auth,
-        curricula,
-        speech,
-        voices,
-        captions,
-        pronunciations,
-        prefetch,
-        jobs,
-        openai,
-        openai_batch,
-    )
-    for module in (page, *resources):
-        api.register_blueprint(module.blueprint)
+    api.register_blueprint(page.blueprint)
+    for name in RESOURCES:
+        api.register_blueprint(importlib.import_module(f"app.api.{name}").blueprint)
     feeds.sock.init_app(app)
     app.register_blueprint(feeds.blueprint)
     if configured.open_surfaces:

@@ -1,1 +1,9 @@
 """The endpoints, one file a resource: its schemas on top, its endpoints below."""
+
+# In the order of the API's description; a new resource is a file with a ``blueprint``, and a name here.
+RESOURCES = (
+    *("health", "auth", "users"),
+    *("curricula", "speech", "voices", "captions", "pronunciations", "prefetch"),
+    "jobs",
+    *("openai", "openai_batch"),
+)

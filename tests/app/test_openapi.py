@@ -15,6 +15,10 @@ TEMPLATED = r"{\1}"
 # What a body says, by its endpoint; the rest take none.
 BODIES = {
     "POST /api/auth/login": {"username", "password"},
+    "POST /api/auth/password": {"old_password", "new_password"},
+    "POST /api/auth/keys": {"name", "role", "expires_at"},
+    "POST /api/users": {"username", "password", "role", "email"},
+    "PATCH /api/users/{user_id}": {"password", "role", "email", "disabled"},
     "POST /api/curriculum": {"title", "description", "content"},
     "PUT /api/curriculum/{curriculum_id}": {"title", "description", "content"},
     "POST /api/tts": {
@@ -30,6 +34,7 @@ BODIES = {
 }
 QUERIES = {
     "GET /api/curriculum": {"limit", "offset"},
+    "GET /api/users": {"limit", "offset"},
     "GET /api/curriculum/search": {"q", "limit", "offset"},
     "DELETE /api/curriculum/{curriculum_id}": {"force"},
     "GET /api/tts/cache": {"text", "voice_id", "provider", "curriculum_id", "speed", "seed"},
