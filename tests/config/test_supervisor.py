@@ -59,7 +59,7 @@ def test_everything_starts_in_order_and_ctrl_c_stops_it_in_reverse(site: Site) -
         assert site.stage.started("web", "fleet", "beat", "flower")
         assert site.pid("postgres")
         os.killpg(process.pid, signal.SIGINT)  # what a terminal does
-        output = process.communicate(timeout=40)[0]
+        output = process.communicate(timeout=10)[0]
         assert output.splitlines() == ["Stopping (Ctrl-C again to hurry) ...", "Stopped."]
         assert process.returncode == 0
         assert not site.stage.processes()
@@ -82,7 +82,7 @@ def test_a_stop_by_signal_is_orderly(site: Site, number: signal.Signals) -> None
     read_until(process, "worker ready")
     assert site.stage.started("worker")
     process.send_signal(number)
-    process.communicate(timeout=40)
+    process.communicate(timeout=10)
     assert process.returncode == 0
     assert site.stage.events("worker", "ended")
 
@@ -109,7 +109,7 @@ def test_a_second_ctrl_c_hurries_and_leaves_nothing_behind(site: Site) -> None:
     read_until(process, "Stopping")
     assert not eventually(lambda: process.poll() is not None, SAME_PRESS_SECONDS + 0.1)
     process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=40)[0]
+    output = process.communicate(timeout=10)[0]
     assert output.count("worker did not stop in time and is killed") == 1
     assert process.returncode == 0
     assert not site.stage.processes()
@@ -122,7 +122,7 @@ def test_after_a_kill_of_the_supervisor_the_next_one_starts_though_deaf_programs
     assert site.stage.started("web", "worker")
     orphan = site.pid("web")
     first.kill()
-    first.communicate(timeout=40)
+    first.communicate(timeout=10)
     assert site.stage.ended("worker")  # the kernel told it
     assert orphan
     assert not is_gone(orphan)
@@ -130,7 +130,7 @@ def test_after_a_kill_of_the_supervisor_the_next_one_starts_though_deaf_programs
     assert "web ready" in read_until(second, "web ready")
     assert is_gone(orphan)
     second.kill()
-    second.communicate(timeout=40)
+    second.communicate(timeout=10)
 
 
 def test_a_second_supervisor_is_refused_with_the_number_of_the_first(site: Site) -> None:
@@ -142,7 +142,7 @@ def test_a_second_supervisor_is_refused_with_the_number_of_the_first(site: Site)
     assert f"already runs on {site.var_dir}: process {first.pid} ".encode() in second.stdout
     assert site.pid("worker")
     first.terminate()
-    first.communicate(timeout=40)
+    first.communicate(timeout=10)
 
 
 def test_a_named_program_joins_what_runs_and_leaves_without_it(site: Site) -> None:
@@ -153,12 +153,12 @@ def test_a_named_program_joins_what_runs_and_leaves_without_it(site: Site) -> No
     assert "release" not in read_until(guest, "worker_train ready")
     assert site.stage.started("worker_train")
     guest.terminate()
-    guest.communicate(timeout=40)
+    guest.communicate(timeout=10)
     assert guest.returncode == 0
     assert site.stage.events("worker_train", "ended")
     assert site.pid("worker")
     first.terminate()
-    first.communicate(timeout=40)
+    first.communicate(timeout=10)
     assert len(site.stage.events("release", "started")) == 1
 
 
@@ -171,7 +171,7 @@ def test_an_unknown_program_is_named_with_those_there_are(site: Site) -> None:
 def test_a_release_that_fails_shows_its_output_and_starts_nothing(site: Site) -> None:
     site.procfile(release="--exit 4", worker="")
     process = site.start()
-    output = process.communicate(timeout=40)[0]
+    output = process.communicate(timeout=10)[0]
     assert process.returncode == 1
     assert "release failed (exit status 4)" in output
     assert "\nrelease was here\n" in output
@@ -194,7 +194,7 @@ def test_a_port_in_use_is_named_and_nothing_stays_behind(site: Site) -> None:
     site.procfile(web=f"--listen {site.port}")
     with socket.create_server(("127.0.0.1", site.port)):
         process = site.start()
-        output = process.communicate(timeout=40)[0]
+        output = process.communicate(timeout=10)[0]
     assert process.returncode == 1
     assert output.startswith(f"Port {site.port} of 127.0.0.1 cannot be used by web: Address already in use.")
     assert not site.stage.events()
@@ -235,7 +235,7 @@ def test_ctrl_c_interrupts_what_runs_in_front_and_stops_the_rest(site: Site) -> 
     read_until(process, "in front")
     assert site.stage.started("worker")
     process.send_signal(signal.SIGINT)
-    output = process.communicate(timeout=40)[0]
+    output = process.communicate(timeout=10)[0]
     assert output.splitlines()[-2:] == ["Stopped.", "left"]
     assert "finished" not in output
     assert process.returncode == 0
@@ -251,14 +251,14 @@ def test_what_runs_in_front_ends_and_the_rest_runs_on(site: Site) -> None:
     os.kill(worker, signal.SIGKILL)  # and is watched
     assert site.restarted("worker", worker)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=40)[0].endswith("left\n")
+    assert process.communicate(timeout=10)[0].endswith("left\n")
     assert process.returncode == 0
 
 
 def test_a_fault_of_what_runs_in_front_stops_the_rest_and_is_shown(site: Site) -> None:
     site.procfile(worker="")
     process = site.start(script=FOREGROUND.format(work="raise ValueError('no voice')"))
-    output = process.communicate(timeout=40)[0]
+    output = process.communicate(timeout=10)[0]
     assert "ValueError: no voice" in output
     assert process.returncode == 1
     assert not site.stage.processes()
