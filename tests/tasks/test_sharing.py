@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from models.db import Database
+from models.jobs.tables import Job
 from models.speech_pieces import Pieces
 from tasks import run, sharing, speech
 from tasks.process import Process
@@ -42,15 +43,14 @@ def able(database: Database) -> None:
         making.register(database, node, LIVE)
 
 
+def submit(database: Database, text: str = TEXT) -> Job:
+    params = {"clip": vars(making.spec(text)), "form": {"format": "wav"}}
+    return making.submit(database, kind="speech.speak", lane=LIVE, live=True, params=params)
+
+
 def spoken(process: Process, database: Database, text: str = TEXT) -> Clip:
     """The text by way of a live job."""
-    job = making.submit(
-        database,
-        kind="speech.speak",
-        lane=LIVE,
-        live=True,
-        params={"clip": vars(making.spec(text)), "form": {"format": "wav"}},
-    )
+    job = submit(database, text)
     run.run_slice("speech.speak", job.id)
     done = making.read(database, job)
     assert done.state == "succeeded", done.error_message
@@ -163,13 +163,7 @@ def test_a_text_that_nobody_wants_any_more_is_left_by_its_helpers(
             raise Stopped
 
     monkeypatch.setattr(run.Work, "report", stop)
-    job = making.submit(
-        database,
-        kind="speech.speak",
-        lane=LIVE,
-        live=True,
-        params={"clip": vars(making.spec(TEXT)), "form": {"format": "wav"}},
-    )
+    job = submit(database)
     run.run_slice("speech.speak", job.id)
     assert invited
     pieces = Pieces(process.streams, job.id)

@@ -18,6 +18,7 @@ from hibari.voices import voice_path
 
 from workers.audio.clip import Clip, join
 from workers.device import Device
+from workers.text.classes import HIBARI_READS
 from workers.tts.onnx_session import open_session
 from workers.tts.provider import Capabilities, Spoken, Utterance
 
@@ -74,6 +75,7 @@ class HibariProvider:
         licence="Apache-2.0",
         phonemes=True,
         speeds=(0.7, 1.5),
+        reads=HIBARI_READS,
     )
 
     def __init__(self, threads: int) -> None:
