@@ -21,8 +21,8 @@ from models.db import Database
 from models.speech_renditions import Form
 
 _CLIPS = text(
-    """insert into speech_clips (key, state, spec, pins, awaited, duration_seconds, sample_rate_hz, last_used_at)
-    select encode(sha256(n::text::bytea), 'hex'), 'ready', '{"text": "x"}', 0, false, 5.0, 24000,
+    """insert into speech_clips (key, state, spec, awaited, duration_seconds, sample_rate_hz, last_used_at)
+    select encode(sha256(n::text::bytea), 'hex'), 'ready', '{"text": "x"}', false, 5.0, 24000,
            now() - n * interval '1 second'
     from generate_series(1, :rows) n"""
 )

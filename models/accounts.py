@@ -63,11 +63,12 @@ class ApiKey(Base):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the account behind the credential, and the role that counts."""
+    """Who asks: the account behind the credential, and the role that counts; the sign-in, where it is a token's."""
 
     account_id: str | None
     username: str
     role: str
+    sign_in_id: str | None = None
 
 
 def create(session: Session, *, username: str, password: str, role: str, email: str | None = None) -> Account:

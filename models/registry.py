@@ -1,6 +1,18 @@
 """Every table, imported once, so that ``Base.metadata`` is whole; a new table is named here."""
 
-from models import accounts, curricula, pronunciations, speech_clips, speech_renditions, workers
+from models import (
+    accounts,
+    curricula,
+    idempotency,
+    pronunciations,
+    sessions,
+    sign_ins,
+    speech_clips,
+    speech_pins,
+    speech_renditions,
+    webhooks,
+    workers,
+)
 from models.base import Base
 from models.jobs import tables
 
@@ -8,9 +20,14 @@ __all__ = [
     "Base",
     "accounts",
     "curricula",
+    "idempotency",
     "pronunciations",
+    "sessions",
+    "sign_ins",
     "speech_clips",
+    "speech_pins",
     "speech_renditions",
     "tables",
+    "webhooks",
     "workers",
 ]

@@ -45,7 +45,6 @@ class SpeechClip(Base):
     sample_rate_hz: Mapped[int | None]
     # When each piece of the text is heard: [{"text", "start", "end", "words": [[word, start, end]]}].
     timing: Mapped[list[Any] | None]
-    pins: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     last_used_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -118,7 +117,7 @@ def _claim_statement() -> Any:
     }
     return (
         insert(_CLIPS)
-        .values(key=bindparam("key"), spec=bindparam("spec"), pins=0, **held)
+        .values(key=bindparam("key"), spec=bindparam("spec"), **held)
         .on_conflict_do_update(index_elements=[_CLIPS.c.key], set_=held, where=_CLIPS.c.state == ABSENT)
         .returning(_CLIPS.c.token)
     )

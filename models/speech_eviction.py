@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from models.speech_clips import MAKING, READY, SpeechClip
+from models.speech_pins import pinned
 from models.speech_renditions import SpeechRendition, figures
 
 # Found by the index, so that a round costs what it removes, however much is kept.
@@ -23,7 +24,7 @@ def evict(session: Session, *, max_bytes: int, ttl_days: int) -> int:
     old = SpeechClip.last_used_at < func.now() - timedelta(days=ttl_days)
     before = figures(session)[1]
     # With them what was never made, such as a text without a word.
-    gone = delete(SpeechClip).where(SpeechClip.state != MAKING, SpeechClip.pins == 0, old).returning(SpeechClip.state)
+    gone = delete(SpeechClip).where(SpeechClip.state != MAKING, ~pinned(), old).returning(SpeechClip.state)
     present = figures(session)[1] if session.scalars(gone).all() else before
     if present > max_bytes:
         goal = int(max_bytes * 0.8)
@@ -36,7 +37,7 @@ def evict(session: Session, *, max_bytes: int, ttl_days: int) -> int:
 def empty(session: Session) -> tuple[int, int]:
     """How many clips and bytes went: all that is neither pinned nor being made. The files go with the next sweep."""
     before = figures(session)[1]
-    gone = delete(SpeechClip).where(SpeechClip.state != MAKING, SpeechClip.pins == 0).returning(SpeechClip.state)
+    gone = delete(SpeechClip).where(SpeechClip.state != MAKING, ~pinned()).returning(SpeechClip.state)
     clips = sum(state == READY for state in session.scalars(gone))
     return clips, before - figures(session)[1]
 
@@ -46,7 +47,7 @@ def _evict(session: Session, wanted_bytes: int, table: Any, which: Any) -> int:
     oldest = (
         select(SpeechRendition.clip_key, SpeechRendition.size_bytes)
         .join(SpeechClip, SpeechClip.key == SpeechRendition.clip_key)
-        .where(SpeechClip.state == READY, SpeechClip.pins == 0, which)
+        .where(SpeechClip.state == READY, ~pinned(), which)
         .order_by(SpeechClip.last_used_at)
         .limit(BATCH)
     )

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from models import speech_clips, speech_renditions, workers
+from models import speech_clips, speech_pins, speech_renditions, workers
 from models.base import new_id
 from models.db import Database
 from models.jobs import lifecycle, work
@@ -124,6 +124,13 @@ def make_clip(database: Database, wanted: ClipSpec, *files: MadeFile, **values: 
         if values:
             session.execute(update(SpeechClip).where(SpeechClip.key == wanted.key).values(**values))
     return wanted.key
+
+
+def pin(database: Database, key: str) -> None:
+    """Some job holds the clip."""
+    job = submit(database)
+    with database.transaction() as session:
+        speech_pins.pin(session, job.id, [key])
 
 
 def register(database: Database, node: str, *lanes: str, **fields: Any) -> None:

@@ -67,6 +67,8 @@ class Job(Leased, Base):
     resolution: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     progress: Mapped[float] = mapped_column(Double, server_default=text("0"), default=0.0)
     phase: Mapped[str | None]
+    # Who is told of its end (``models/webhooks.py``).
+    callback_urls: Mapped[list[Any] | None]
     version: Mapped[int] = mapped_column(BigInteger, server_default=text("1"), default=1)
     items_total: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     items_succeeded: Mapped[int] = mapped_column(server_default=text("0"), default=0)

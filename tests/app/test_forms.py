@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 from flask.testing import FlaskClient
-from sqlalchemy import select, update
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from models.db import Database
 from models.speech_clips import SpeechClip
+from tests import making
 from tests.app.conftest import row_counts
 from tests.app.test_live import jobs
 from workers.audio import codec, loudness
@@ -144,7 +145,7 @@ def test_emptying_the_cache_leaves_what_is_pinned(booth: Booth, database: Databa
     booth.speak("Not pinned.")
     with database.transaction() as session:
         (key,) = session.scalars(select(SpeechClip.key).where(SpeechClip.spec["text"].astext == "Pinned."))
-        session.execute(update(SpeechClip).where(SpeechClip.key == key).values(pins=1))
+    making.pin(database, key)
     emptied = booth.http.delete("/api/tts/cache", headers=admin).get_json()
     assert emptied["removed_entries"] == 1
     assert emptied["freed_bytes"] > 0

@@ -14,11 +14,11 @@ from models.speech_renditions import Form, MadeFile, SpeechRendition
 from tests import making
 
 
-def clip(database: Database, name: str, size: int = 100, *, days: float = 0, flac: int = 0, pins: int = 0) -> None:
+def clip(database: Database, name: str, size: int = 100, *, days: float = 0, flac: int = 0) -> None:
     """A ready clip whose files are named after it, used so many days ago."""
     files = [MadeFile(Form("wav"), f"{name}.wav", size)]
     files += [MadeFile(Form("flac"), f"{name}.flac", flac)] if flac else []
-    making.make_clip(database, making.spec(name), *files, last_used_at=func.now() - timedelta(days=days), pins=pins)
+    making.make_clip(database, making.spec(name), *files, last_used_at=func.now() - timedelta(days=days))
 
 
 def evict(database: Database, max_bytes: int, ttl_days: int = 30) -> int:
@@ -100,7 +100,8 @@ def test_when_derived_formats_are_not_enough_clips_follow(database: Database) ->
 
 @pytest.mark.parametrize("max_bytes", [1, 10_000])
 def test_pinned_clips_neither_expire_nor_go(database: Database, max_bytes: int) -> None:
-    clip(database, "pinned", 100, days=400, flac=60, pins=1)
+    clip(database, "pinned", 100, days=400, flac=60)
+    making.pin(database, making.spec("pinned").key)
     clip(database, "loose", 100, days=400)
     assert evict(database, max_bytes) == 100
     assert files(database) == {"pinned.wav", "pinned.flac"}

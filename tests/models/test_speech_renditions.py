@@ -84,7 +84,8 @@ def test_what_was_made_from_a_clip_goes_before_any_clip(database: Database) -> N
 
 def test_emptying_leaves_pinned_clips_and_those_that_are_being_made(database: Database) -> None:
     making.make_clip(database, making.spec("gone"), *files(Form("wav"), Form("flac")))
-    pinned = making.make_clip(database, making.spec("pinned"), *files(Form("wav", 16000)), pins=1)
+    pinned = making.make_clip(database, making.spec("pinned"), *files(Form("wav", 16000)))
+    making.pin(database, pinned)
     with database.transaction() as session:
         token = speech_clips.claim(session, making.spec("making"), node="a", lease_seconds=60)
         assert token
