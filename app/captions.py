@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models.speech_clips import SpeechClip
+
 # Two lines of a subtitle, and as long as a viewer keeps one in sight (the usual limits of broadcasters).
 LINE_CHARACTERS = 42
 CUE_CHARACTERS = 2 * LINE_CHARACTERS
@@ -33,6 +35,34 @@ class Cue:
     def text(self) -> str:
         """Its words."""
         return " ".join(word.text for word in self.words)
+
+
+@dataclass(frozen=True)
+class Track:
+    """What is said in clips that are played one after the other; ``estimated`` when some of the times are."""
+
+    words: list[Word]
+    estimated: bool
+    duration_seconds: float
+
+
+def track(clips: Iterable[SpeechClip]) -> Track:
+    """The words of these clips, and when they are heard."""
+    words: list[Word] = []
+    estimated, seconds = False, 0.0
+    for clip in clips:
+        # One that was made before times were kept: all that is known is how long it is.
+        whole = {"text": clip.spec["text"], "start": 0.0, "end": clip.duration_seconds or 0.0}
+        own, guessed = words_of(clip.timing or [whole])
+        words += later(own, seconds)
+        seconds += clip.duration_seconds or 0.0
+        estimated |= guessed
+    return Track(words, estimated, seconds)
+
+
+def written(track: Track, format_name: str) -> str:
+    """A track as SubRip or WebVTT."""
+    return srt(track.words) if format_name == "srt" else vtt(track.words, estimated=track.estimated)
 
 
 def words_of(timing: Iterable[dict[str, Any]]) -> tuple[list[Word], bool]:

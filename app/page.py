@@ -7,6 +7,7 @@ from pathlib import Path
 from flask import Response, send_from_directory
 
 from app.http.access import PUBLIC
+from app.http.limits import UNCOUNTED
 from app.surfaces import SHARED, SurfaceBlueprint
 
 blueprint = SurfaceBlueprint("page", surface=SHARED, description="The page for people")
@@ -18,13 +19,13 @@ _POLICY = (
 )
 
 
-@blueprint.endpoint("/", access=PUBLIC)
+@blueprint.endpoint("/", access=PUBLIC, limit=UNCOUNTED)
 def index() -> Response:
     """The page: courses, play, live jobs."""
     return _send("index.html")
 
 
-@blueprint.endpoint("/static/<path:name>", access=PUBLIC)
+@blueprint.endpoint("/static/<path:name>", access=PUBLIC, limit=UNCOUNTED)
 def asset(name: str) -> Response:
     """A file of the page."""
     return _send(name)

@@ -9,7 +9,9 @@ from typing import Any
 import flask_smorest
 from flask import g, request
 
+from app import context
 from app.http import access
+from app.http.answers import JSON, Answers
 from app.http.parsing import BodyParser
 from models.base import iso, utc_now
 
@@ -99,20 +101,42 @@ class SurfaceBlueprint(flask_smorest.Blueprint):
         super().__init__(name, name, description=description)
         self.surface = surface
 
-    def endpoint(self, rule: str, *, access: access.Access, methods: tuple[str, ...] = ("GET",)) -> Any:
-        """Declares a route: its path, its methods, and who may use it (checked before the body is read)."""
+    def endpoint(
+        self,
+        rule: str,
+        *,
+        access: access.Access,
+        methods: tuple[str, ...] = ("GET",),
+        limit: str | None = None,
+        answers: Answers | None = None,
+        refuses: tuple[int, ...] = (),
+    ) -> Any:
+        """Declares a route: its path, its methods, and who may use it (checked before the body is read).
+
+        ``limit`` names what a request counts as (``app.http.limits``), where that is not its surface's name. For the
+        API's description: ``answers`` are the good ones by status (200 with JSON unless given), ``refuses`` the errors
+        that do not follow from the rest (``app.openapi``).
+        """
 
         def declare(view: View) -> View:
-            return self.route(rule, methods=list(methods))(guard(view, self.surface, access))
+            guarded = guard(view, self.surface, access, limit)
+            declared = {"limit": limit, "answers": answers or {200: JSON}, "refuses": refuses}
+            vars(guarded).update(declared)
+            return self.route(rule, methods=list(methods))(guarded)
 
         return declare
 
 
-def guard(view: View, surface: Surface, allowed: access.Access) -> View:
-    """The view, behind its surface's access rule; a shared one is as open as the surface of the port it came in by."""
+def guard(view: View, surface: Surface, allowed: access.Access, limit: str | None = None) -> View:
+    """The view, behind its surface's rules; a shared one is as open as the surface of the port it came in by."""
 
     def enter() -> str:
         g.surface = surface
-        return current().name
+        name = current().name
+        # Before anything is looked up for whoever asks too often.
+        context.current().limits.count(limit or name)
+        return name
 
-    return access.guarded(view, allowed=allowed, enter=enter)
+    guarded = access.guarded(view, allowed=allowed, enter=enter)
+    guarded.surface = surface
+    return guarded

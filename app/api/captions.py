@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response, jsonify
-from marshmallow import EXCLUDE, Schema
+from marshmallow import EXCLUDE, Schema, fields, validate
 
 from app import captions, context
-from app.captions import Word
+from app.captions import Track
 from app.http.access import CLIENT
+from app.http.answers import Answer, Shown
+from app.http.offload import offload
 from app.http.parsing import QueryNumber, Text, one_of
 from app.speaking import MAX_SPEED, MIN_SPEED
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import curricula, pronunciations, speech_clips, speech_voices, workers
 from models.errors import Conflict, NotFound
 from models.pronunciations import Lexicon
-from models.speech_clips import SpeechClip
 
 blueprint = SurfaceBlueprint("captions", surface=MANAGEMENT, description="Captions of what was spoken")
 
@@ -38,7 +39,39 @@ class WhichTopic(Which):
     speed = QueryNumber(MIN_SPEED, MAX_SPEED, load_default=1.0)
 
 
-@blueprint.endpoint("/api/speech/<key>/captions", access=CLIENT)
+class CueShown(Shown):
+    """A line or two, and when they are shown."""
+
+    text = fields.String()
+    start = fields.Float()
+    end = fields.Float()
+
+
+class WordShown(Shown):
+    """A word, and when it is said."""
+
+    word = fields.String()
+    start = fields.Float()
+    end = fields.Float()
+
+
+class CaptionsShown(Shown):
+    """Cues and words with their times in seconds."""
+
+    duration_seconds = fields.Float()
+    word_times = fields.String(validate=validate.OneOf(["engine", "estimated"]))
+    cues = fields.List(fields.Nested(CueShown))
+    words = fields.List(fields.Nested(WordShown))
+
+
+CAPTIONS = Answer(
+    tuple(captions.FORMATS.values()),
+    schema=CaptionsShown,
+    headers={"X-Word-Times": "`engine`: the times are the engine's own; `estimated`: they are guessed"},
+)
+
+
+@blueprint.endpoint("/api/speech/<key>/captions", access=CLIENT, answers={200: CAPTIONS})
 @blueprint.arguments(Which, location="query")
 def of_clip(query: dict[str, Any], key: str) -> Response:
     """What is said in a clip, and when."""
@@ -46,11 +79,15 @@ def of_clip(query: dict[str, Any], key: str) -> Response:
         clip = speech_clips.ready(session, key)
     if clip is None:
         raise NotFound(f"There is no clip {key}.")
-    words, estimated = _words(clip)
-    return _answer(query["format"], words, estimated=estimated, duration_seconds=clip.duration_seconds or 0.0)
+    return answer(captions.track([clip]), query["format"])
 
 
-@blueprint.endpoint("/api/curriculum/<curriculum_id>/topics/<topic_id>/captions", access=CLIENT)
+@blueprint.endpoint(
+    "/api/curriculum/<curriculum_id>/topics/<topic_id>/captions",
+    access=CLIENT,
+    answers={200: CAPTIONS},
+    refuses=(409,),
+)
 @blueprint.arguments(WhichTopic, location="query")
 def of_topic(query: dict[str, Any], curriculum_id: str, topic_id: str) -> Response:
     """What is said in a topic whose segments are played one after the other."""
@@ -69,27 +106,18 @@ def of_topic(query: dict[str, Any], curriculum_id: str, topic_id: str) -> Respon
     if missing:
         message = f"{len(missing)} of {len(segments)} segments of topic {topic_id} are not spoken yet; prefetch them."
         raise Conflict(message, missing_segments=missing[:100])
-    words: list[Word] = []
-    estimated, seconds = False, 0.0
-    for key in keys:
-        own, guessed = _words(clips[key])
-        words += captions.later(own, seconds)
-        seconds += clips[key].duration_seconds or 0.0
-        estimated |= guessed
-    return _answer(query["format"], words, estimated=estimated, duration_seconds=seconds)
+    return answer(captions.track(clips[key] for key in keys), query["format"])
 
 
-def _words(clip: SpeechClip) -> tuple[list[Word], bool]:
-    # A clip that was made before times were kept: all that is known is how long it is.
-    whole = {"text": clip.spec["text"], "start": 0.0, "end": clip.duration_seconds or 0.0}
-    return captions.words_of(clip.timing or [whole])
-
-
-def _answer(format_name: str, words: list[Word], *, estimated: bool, duration_seconds: float) -> Response:
+def answer(track: Track, format_name: str) -> Response:
+    """A track in the form asked for; its header says whether the times of words are the engine's own."""
+    # Of a whole course it takes some 100 ms.
     if format_name == "json":
-        response = jsonify(captions.as_json(words, estimated=estimated, duration_seconds=duration_seconds))
+        told = offload(
+            lambda: captions.as_json(track.words, estimated=track.estimated, duration_seconds=track.duration_seconds)
+        )
+        response = jsonify(told)
     else:
-        text = captions.srt(words) if format_name == "srt" else captions.vtt(words, estimated=estimated)
-        response = Response(text, mimetype=captions.FORMATS[format_name])
-    response.headers["X-Word-Times"] = "estimated" if estimated else "engine"
+        response = Response(offload(captions.written, track, format_name), mimetype=captions.FORMATS[format_name])
+    response.headers["X-Word-Times"] = "estimated" if track.estimated else "engine"
     return response

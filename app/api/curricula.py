@@ -9,6 +9,7 @@ from marshmallow import EXCLUDE, Schema, fields
 
 from app import context
 from app.http.access import CLIENT
+from app.http.answers import MESSAGE, Answer, Shown, page_of
 from app.http.parsing import Listing, Paging, Text
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import curricula, curricula_changes, curricula_search
@@ -52,7 +53,71 @@ class Search(Paging):
     q = Text(required=True, minimum=1, maximum=500, spoken=True)
 
 
-@blueprint.endpoint("/api/curriculum", access=CLIENT)
+class CurriculumFound(Shown):
+    """A course without its content."""
+
+    id = fields.String()
+    title = fields.String()
+    description = fields.String()
+    created_at = fields.DateTime()
+    updated_at = fields.DateTime()
+
+
+class CurriculumListed(CurriculumFound):
+    """A course without its content, and how much there is of it."""
+
+    topic_count = fields.Integer()
+    segment_count = fields.Integer()
+
+
+class Place(Shown):
+    """Where words occur: in the course itself, a topic or a segment."""
+
+    topic_id = fields.String(allow_none=True)
+    segment_id = fields.String(allow_none=True)
+    snippet = fields.String()
+
+
+class CurriculumMatched(CurriculumFound):
+    """A course in which the words occur, and where."""
+
+    matches = fields.List(fields.Nested(Place))
+
+
+class SegmentShown(Shown):
+    """A segment, with whatever else it was sent with."""
+
+    id = fields.String()
+    text = fields.String()
+
+
+class TopicShown(Shown):
+    """A topic, with whatever else it was sent with."""
+
+    id = fields.String()
+    title = fields.String()
+    description = fields.String()
+    segments = fields.List(fields.Nested(SegmentShown))
+
+
+class CurriculumShown(CurriculumListed):
+    """A course."""
+
+    content = fields.List(fields.Nested(TopicShown))
+
+
+class CurriculumExported(Shown):
+    """A course as it is sent to be created."""
+
+    title = fields.String()
+    description = fields.String()
+    content = fields.List(fields.Nested(TopicShown))
+
+
+CURRICULUM = Answer(schema=CurriculumShown)
+
+
+@blueprint.endpoint("/api/curriculum", access=CLIENT, answers={200: page_of("curricula", CurriculumListed)})
 @blueprint.arguments(Paging, location="query")
 def list_curricula(query: dict[str, Any]) -> dict[str, Any]:
     """The newest courses first."""
@@ -65,7 +130,7 @@ def list_curricula(query: dict[str, Any]) -> dict[str, Any]:
     return {"curricula": listed, "total": total, "limit": query["limit"], "offset": query["offset"]}
 
 
-@blueprint.endpoint("/api/curriculum", access=CLIENT, methods=("POST",))
+@blueprint.endpoint("/api/curriculum", access=CLIENT, methods=("POST",), answers={201: CURRICULUM})
 @blueprint.arguments(NewCurriculum)
 def create_curriculum(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Stores a course; ids are made for topics and segments that bring none."""
@@ -82,7 +147,7 @@ def create_curriculum(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
         return whole(curriculum, curricula.outline(session, curriculum.id)), 201
 
 
-@blueprint.endpoint("/api/curriculum/<curriculum_id>", access=CLIENT)
+@blueprint.endpoint("/api/curriculum/<curriculum_id>", access=CLIENT, answers={200: CURRICULUM})
 def get_curriculum(curriculum_id: str) -> dict[str, Any]:
     """A course with its topics and segments."""
     with context.current().database.transaction(durable=False) as session:
@@ -90,7 +155,7 @@ def get_curriculum(curriculum_id: str) -> dict[str, Any]:
         return whole(curriculum, curricula.outline(session, curriculum_id))
 
 
-@blueprint.endpoint("/api/curriculum/<curriculum_id>", access=CLIENT, methods=("PUT",))
+@blueprint.endpoint("/api/curriculum/<curriculum_id>", access=CLIENT, methods=("PUT",), answers={200: CURRICULUM})
 @blueprint.arguments(ChangedCurriculum)
 def change_curriculum(body: dict[str, Any], curriculum_id: str) -> dict[str, Any]:
     """Changes what the body names; new content keeps the ids of topics and segments that stay."""
@@ -100,7 +165,9 @@ def change_curriculum(body: dict[str, Any], curriculum_id: str) -> dict[str, Any
         return whole(changed, curricula.outline(session, curriculum_id))
 
 
-@blueprint.endpoint("/api/curriculum/<curriculum_id>", access=CLIENT, methods=("DELETE",))
+@blueprint.endpoint(
+    "/api/curriculum/<curriculum_id>", access=CLIENT, methods=("DELETE",), answers={200: MESSAGE}, refuses=(409,)
+)
 @blueprint.arguments(Removal, location="query")
 def remove_curriculum(query: dict[str, Any], curriculum_id: str) -> dict[str, str]:
     """Removes a course; what was spoken of it stays. With ``force`` jobs that work on it are cancelled."""
@@ -109,7 +176,11 @@ def remove_curriculum(query: dict[str, Any], curriculum_id: str) -> dict[str, st
     return {"message": f"Curriculum {curriculum_id} was removed."}
 
 
-@blueprint.endpoint("/api/curriculum/search", access=CLIENT)
+@blueprint.endpoint(
+    "/api/curriculum/search",
+    access=CLIENT,
+    answers={200: page_of("curricula", CurriculumMatched, "CurriculaFoundPage")},
+)
 @blueprint.arguments(Search, location="query")
 def search_curricula(query: dict[str, Any]) -> dict[str, Any]:
     """Courses in which words occur, the best first, with the places."""
@@ -119,7 +190,9 @@ def search_curricula(query: dict[str, Any]) -> dict[str, Any]:
     return {"curricula": found, "total": total, "limit": query["limit"], "offset": query["offset"]}
 
 
-@blueprint.endpoint("/api/curriculum/<curriculum_id>/export", access=CLIENT)
+@blueprint.endpoint(
+    "/api/curriculum/<curriculum_id>/export", access=CLIENT, answers={200: Answer(schema=CurriculumExported)}
+)
 def export_curriculum(curriculum_id: str) -> Response:
     """A course as a file that ``POST /api/curriculum`` takes."""
     with context.current().database.transaction(durable=False) as session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from flask import Response
@@ -13,6 +14,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from app import context, listening, speaking
 from app.api.speech import sayable
 from app.http.access import CLIENT
+from app.http.answers import SPEECH, Answer, Shown
 from app.http.parsing import Number, Text, one_of
 from app.http.waiting import ClientGone
 from app.speaking import MAX_SPEED, MIN_SPEED, Wanted
@@ -58,7 +60,43 @@ class Speech(Schema):
     stream_format = Text(load_default="audio", maximum=10, validate=one_of(["audio", "sse"]))
 
 
-@blueprint.endpoint("/v1/audio/speech", access=CLIENT, methods=("POST",))
+class ModelShown(Shown):
+    """A name for speech."""
+
+    id = fields.String()
+    object = fields.String()
+    created = fields.Integer()
+    owned_by = fields.String()
+
+
+class ModelList(Shown):
+    """All of them."""
+
+    object = fields.String()
+    data = fields.List(fields.Nested(ModelShown))
+
+
+class NamedVoice(Shown):
+    """A voice that can be named."""
+
+    id = fields.String()
+    name = fields.String()
+    language = fields.String()
+    description = fields.String()
+
+
+class VoiceList(Shown):
+    """All of them."""
+
+    voices = fields.List(fields.Nested(NamedVoice))
+
+
+SPOKEN = replace(SPEECH, media_types=(*SPEECH.media_types, "text/event-stream"))
+
+
+@blueprint.endpoint(
+    "/v1/audio/speech", access=CLIENT, methods=("POST",), answers={200: SPOKEN}, refuses=(404, 429, 503)
+)
 @blueprint.arguments(Speech)
 def speech(body: dict[str, Any]) -> Response:
     """The spoken text, sent while it is made: as audio, or (``stream_format`` ``sse``) as events."""
@@ -125,13 +163,13 @@ def _event(data: dict[str, Any]) -> str:
     return f"event: {data['type']}\ndata: {json.dumps(data)}\n\n"
 
 
-@blueprint.endpoint("/v1/models", access=CLIENT)
+@blueprint.endpoint("/v1/models", access=CLIENT, answers={200: Answer(schema=ModelList)})
 def models() -> dict[str, Any]:
     """OpenAI's names for speech, and one model for each of our engines."""
     return {"object": "list", "data": _models()}
 
 
-@blueprint.endpoint("/v1/models/<model>", access=CLIENT)
+@blueprint.endpoint("/v1/models/<model>", access=CLIENT, answers={200: Answer(schema=ModelShown)})
 def model(model: str) -> dict[str, Any]:
     """One of them."""
     _provider(model)
@@ -143,7 +181,7 @@ def _models() -> list[dict[str, Any]]:
     return [{"id": name, "object": "model", "created": CREATED, "owned_by": "voiceworks"} for name in names]
 
 
-@blueprint.endpoint("/v1/audio/voices", access=CLIENT)
+@blueprint.endpoint("/v1/audio/voices", access=CLIENT, answers={200: Answer(schema=VoiceList)})
 def voices() -> dict[str, Any]:
     """Every voice that can be named."""
     found = catalogue().voices.values()

@@ -7,10 +7,11 @@ import io
 from typing import Any
 
 from flask import Response, request
-from marshmallow import EXCLUDE, Schema
+from marshmallow import EXCLUDE, Schema, fields
 
 from app import context
 from app.http.access import CLIENT, OPERATOR
+from app.http.answers import MESSAGE, Answer, Message, Shown, page_of
 from app.http.parsing import Paging, Text
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import pronunciations
@@ -43,7 +44,26 @@ class Entry(Schema):
     curriculum_id = Text(load_default=None, allow_none=True, maximum=200)
 
 
-@blueprint.endpoint("/api/pronunciations", access=CLIENT)
+class EntryShown(Shown):
+    """An entry."""
+
+    id = fields.String()
+    written = fields.String()
+    spoken = fields.String()
+    curriculum_id = fields.String(allow_none=True)
+
+
+class Stored(Message):
+    """How many entries a file had."""
+
+    stored = fields.Integer()
+
+
+# The file as it is sent and taken.
+CSV = {"text/csv": {"schema": {"type": "string"}, "example": "written,spoken\nVaughan,Vawn\n"}}
+
+
+@blueprint.endpoint("/api/pronunciations", access=CLIENT, answers={200: page_of("pronunciations", EntryShown)})
 @blueprint.arguments(Page, location="query")
 def page(query: dict[str, Any]) -> dict[str, Any]:
     """The entries of a scope."""
@@ -53,7 +73,13 @@ def page(query: dict[str, Any]) -> dict[str, Any]:
     return {"pronunciations": listed, "total": total, "limit": query["limit"], "offset": query["offset"]}
 
 
-@blueprint.endpoint("/api/pronunciations", access=OPERATOR, methods=("POST",))
+@blueprint.endpoint(
+    "/api/pronunciations",
+    access=OPERATOR,
+    methods=("POST",),
+    answers={201: Answer(schema=EntryShown)},
+    refuses=(404,),
+)
 @blueprint.arguments(Entry)
 def put(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Stores an entry, in the place of one with the same written form."""
@@ -62,7 +88,9 @@ def put(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     return _shown(stored), 201
 
 
-@blueprint.endpoint("/api/pronunciations/<pronunciation_id>", access=OPERATOR, methods=("DELETE",))
+@blueprint.endpoint(
+    "/api/pronunciations/<pronunciation_id>", access=OPERATOR, methods=("DELETE",), answers={200: MESSAGE}
+)
 def remove(pronunciation_id: str) -> dict[str, Any]:
     """The entry counts no more."""
     with context.current().database.transaction() as session:
@@ -70,7 +98,7 @@ def remove(pronunciation_id: str) -> dict[str, Any]:
     return {"message": f"Pronunciation {pronunciation_id} was removed."}
 
 
-@blueprint.endpoint("/api/pronunciations/file", access=CLIENT)
+@blueprint.endpoint("/api/pronunciations/file", access=CLIENT, answers={200: Answer(("text/csv",))})
 @blueprint.arguments(Scope, location="query")
 def download(query: dict[str, Any]) -> Response:
     """The entries of a scope as CSV: written, spoken."""
@@ -81,7 +109,14 @@ def download(query: dict[str, Any]) -> Response:
     return response
 
 
-@blueprint.endpoint("/api/pronunciations/file", access=OPERATOR, methods=("PUT",))
+@blueprint.endpoint(
+    "/api/pronunciations/file",
+    access=OPERATOR,
+    methods=("PUT",),
+    answers={200: Answer(schema=Stored)},
+    refuses=(404, 413),
+)
+@blueprint.doc(requestBody={"required": True, "content": CSV})
 @blueprint.arguments(Scope, location="query")
 def upload(query: dict[str, Any]) -> dict[str, Any]:
     """Stores the entries of a CSV file (the body) beside those that are there; all of them, or none."""

@@ -8,6 +8,7 @@ from marshmallow import Schema, fields
 
 from app import context
 from app.http.access import ADMIN
+from app.http.answers import MESSAGE, Answer, Shown, page_of
 from app.http.offload import offload
 from app.http.parsing import Paging, Text, one_of
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
@@ -36,7 +37,21 @@ class ChangedUser(Schema):
     disabled = fields.Boolean(truthy={True}, falsy={False})
 
 
-@blueprint.endpoint("/api/users", access=ADMIN)
+class UserShown(Shown):
+    """A user."""
+
+    id = fields.String()
+    username = fields.String()
+    role = fields.String()
+    email = fields.String(allow_none=True)
+    disabled = fields.Boolean()
+    created_at = fields.DateTime()
+
+
+USER = Answer(schema=UserShown)
+
+
+@blueprint.endpoint("/api/users", access=ADMIN, answers={200: page_of("users", UserShown)})
 @blueprint.arguments(Paging, location="query")
 def page(query: dict[str, int]) -> dict[str, Any]:
     """Users by name."""
@@ -45,7 +60,7 @@ def page(query: dict[str, int]) -> dict[str, Any]:
     return {"users": [shown(account) for account in found], "total": total, **query}
 
 
-@blueprint.endpoint("/api/users", access=ADMIN, methods=("POST",))
+@blueprint.endpoint("/api/users", access=ADMIN, methods=("POST",), answers={201: USER}, refuses=(409,))
 @blueprint.arguments(NewUser)
 def create(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """A new user."""
@@ -54,14 +69,14 @@ def create(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
         return shown(accounts.store(session, password_hash=password_hash, **body)), 201
 
 
-@blueprint.endpoint("/api/users/<user_id>", access=ADMIN)
+@blueprint.endpoint("/api/users/<user_id>", access=ADMIN, answers={200: USER})
 def get(user_id: str) -> dict[str, Any]:
     """A user."""
     with context.current().database.reading() as session:
         return shown(users.get(session, user_id))
 
 
-@blueprint.endpoint("/api/users/<user_id>", access=ADMIN, methods=("PATCH",))
+@blueprint.endpoint("/api/users/<user_id>", access=ADMIN, methods=("PATCH",), answers={200: USER}, refuses=(409,))
 @blueprint.arguments(ChangedUser)
 def change(body: dict[str, Any], user_id: str) -> dict[str, Any]:
     """Changes a user; one who is disabled opens nothing from then on."""
@@ -71,7 +86,7 @@ def change(body: dict[str, Any], user_id: str) -> dict[str, Any]:
         return shown(users.change(session, user_id, body))
 
 
-@blueprint.endpoint("/api/users/<user_id>", access=ADMIN, methods=("DELETE",))
+@blueprint.endpoint("/api/users/<user_id>", access=ADMIN, methods=("DELETE",), answers={200: MESSAGE}, refuses=(409,))
 def remove(user_id: str) -> dict[str, str]:
     """Removes a user with the keys; what the user made stays."""
     with context.current().database.transaction() as session:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from marshmallow import fields
+
 from app import context
 from app.http.access import CLIENT
+from app.http.answers import Shown, page_of
 from app.http.parsing import Paging
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from config.voices import catalogue
@@ -14,7 +17,21 @@ from models import speech_voices
 blueprint = SurfaceBlueprint("voices", surface=MANAGEMENT, description="The voices there are")
 
 
-@blueprint.endpoint("/api/tts/voices", access=CLIENT)
+class VoiceShown(Shown):
+    """A voice."""
+
+    id = fields.String()
+    provider = fields.String()
+    engine = fields.String()
+    language = fields.String()
+    description = fields.String()
+    available = fields.Boolean()
+    sample_rate = fields.Integer()
+    licence = fields.String()
+    default = fields.Boolean()
+
+
+@blueprint.endpoint("/api/tts/voices", access=CLIENT, answers={200: page_of("voices", VoiceShown)})
 @blueprint.arguments(Paging, location="query")
 def page(query: dict[str, int]) -> dict[str, Any]:
     """Every voice with the engine that speaks it now, and whether a worker has that engine."""

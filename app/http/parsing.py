@@ -62,7 +62,7 @@ class BodyParser(FlaskParser):
         # webargs files them under the place they were read from.
         inner = next(iter(found.values()))
         fields_found: dict[Any, Any] = inner if isinstance(inner, dict) else found
-        raise Invalid("; ".join(_sentences(fields_found, "")), fields=fields_found)
+        raise Invalid("; ".join(sentences(fields_found, "")), fields=fields_found)
 
 
 def refuse_bad_text(value: Any, where: str) -> None:
@@ -95,21 +95,28 @@ def refuse_bad_text(value: Any, where: str) -> None:
             raise Invalid(f"{where}: {str(value)[:40]} is too large an integer")
 
 
-def _sentences(found: Any, path: str) -> list[str]:
+def sentences(found: Any, path: str) -> list[str]:
+    """What marshmallow found, a sentence each."""
     if isinstance(found, dict):
         return [
             text
             for key, inner in found.items()
-            for text in _sentences(inner, path if key == "_schema" else f"{path}.{key}".lstrip("."))
+            for text in sentences(inner, path if key == "_schema" else f"{path}.{key}".lstrip("."))
         ]
     return [f"{path}: {text}".lstrip(": ").rstrip(".") for text in (found if isinstance(found, list) else [found])]
+
+
+def _stating(kwargs: dict[str, Any], **limits: Any) -> dict[str, Any]:
+    """The arguments of a field, with its limits for the API's description."""
+    stated = {name: limit for name, limit in limits.items() if limit is not None}
+    return kwargs | {"metadata": stated | kwargs.get("metadata", {})}
 
 
 class Text(fields.String):
     """A text of ``minimum`` to ``maximum`` characters; ``spoken`` needs something other than white space."""
 
     def __init__(self, *, minimum: int = 0, maximum: int, spoken: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**_stating(kwargs, minLength=minimum or None, maxLength=maximum))
         self._minimum, self._maximum, self._spoken = minimum, maximum, spoken
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
@@ -126,7 +133,7 @@ class Number(fields.Float):
     """A number in a range; neither a text nor true or false."""
 
     def __init__(self, minimum: float, maximum: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**_stating(kwargs, minimum=minimum, maximum=maximum))
         self._minimum, self._maximum = minimum, maximum
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
@@ -152,7 +159,7 @@ class Whole(fields.Integer):
     """A whole number in a range; neither a text nor true or false."""
 
     def __init__(self, minimum: int, maximum: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**_stating(kwargs, minimum=minimum, maximum=maximum))
         self._minimum, self._maximum = minimum, maximum
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
@@ -176,7 +183,8 @@ class Count(fields.Integer):
     """A whole number of a query string, at least ``minimum``; beyond ``clip`` it counts as ``clip``."""
 
     def __init__(self, *, minimum: int = 0, clip: int = MAX_INTEGER, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        cut = f"Beyond {clip} it counts as {clip}." if clip < MAX_INTEGER else None
+        super().__init__(**_stating(kwargs, minimum=minimum, description=cut))
         self._minimum, self._clip = minimum, clip
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
