@@ -34,5 +34,12 @@ control_socket_disable = True
 
 
 def post_worker_init(worker: object) -> None:
-    """Starts the hub, so that the first socket or miss finds it listening."""
-    worker.wsgi.extensions["voiceworks"].hub.start()  # type: ignore[attr-defined]
+    """Starts the hub, so that the first socket or miss finds it listening, and shows what is logged from here on."""
+    worker.wsgi.extensions["log_stream"].install()  # type: ignore[attr-defined]
+    # The only trace of a stop in a worker that still has connections.
+    worker.wsgi.extensions["voiceworks"].hub.start(alive=lambda: worker.alive)  # type: ignore[attr-defined]
+
+
+def worker_exit(server: object, worker: object) -> None:
+    """Tells the other web processes that the sockets of this one are closed."""
+    worker.wsgi.extensions["voiceworks"].hub.stop()  # type: ignore[attr-defined]

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-# Published only, never stored: job events, read by one listener in each web process.
+# Published only, never stored, read by one listener in each web process: job events; which sockets came and went in
+# another web process; what every process logs.
 JOB_EVENTS = "events:jobs"
+PRESENCE_EVENTS = "events:presence"
+LOG_EVENTS = "events:logs"
+
+# The newest log lines of all processes, newest first; a quiet week later nobody asks for them.
+RECENT_LOGS = "logs:recent"
+RECENT_LOGS_KEPT = 500
+RECENT_LOGS_SECONDS = 7 * 24 * 3600
 
 # Lives for ever: how often speech was found ready and how often it had to be made.
 SPEECH_COUNTERS = "counters:speech"
@@ -56,10 +64,27 @@ SPEECH_PLAN_SECONDS = 600
 SPEECH_PIECE_SECONDS = 120
 
 
+# Before the counters of requests, each of which lives as long as its window, at ``STREAM_REDIS_URL``.
+RATE_PREFIX = "rate"
+
+
+def ticket(digest: str) -> str:
+    """Who a ticket for a websocket stands for; gone when it was used, or after ``TICKET_SECONDS``."""
+    return f"ticket:{digest}"
+
+
+TICKET_SECONDS = 30
+
+
+# The web processes that held sockets lately; each removes those that are gone.
+PRESENT = "presence"
+
+
 def presence(process_id: str) -> str:
-    """How many sockets one web process holds; expires 15 s after the process last said so."""
+    """The ids of the sockets that one web process holds; expires unless the process says so again."""
     return f"presence:{process_id}"
 
 
-PRESENCE_PATTERN = "presence:*"
-PRESENCE_SECONDS = 15
+# Two renewals (app/sockets/hub.py) may be late. Others look every third second, so that sockets of a process that was
+# killed are counted for fifteen at most.
+PRESENCE_SECONDS = 12

@@ -1,1 +1,4 @@
-"""Live news: one Redis listener a process (``hub``), shaped into documented messages (``feeds``)."""
+"""Websockets: live news, from one Redis listener a process (``hub``) to all (``feeds``); lessons (``audio``)."""
+
+# Each declares its sockets with ``feeds.socket``.
+SOCKETS = ("feeds", "audio")

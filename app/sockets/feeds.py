@@ -4,32 +4,41 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from contextlib import suppress
+from typing import Any, cast
 
+import redis
 from flask import Blueprint, g, request
 from flask_sock import Sock
 from simple_websocket import ConnectionClosed
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import context
 from app.api.health import collect_stats
 from app.http import access
 from app.http.access import CLIENT, Access, Forbidden, Unauthorized, visible_to
+from app.sockets import frames
+from app.sockets.frames import frame
 from app.sockets.hub import News, Subscription
+from app.sockets.subscription import TooSlow
 from models.base import iso, new_id, utc_now
 from models.errors import NotFound
 from models.jobs import lifecycle, queries
 from models.jobs.tables import ENDED
 
+log = logging.getLogger(__name__)
 blueprint = Blueprint("sockets", __name__)
 sock = Sock()
 
-UNAUTHORIZED, FORBIDDEN, UNKNOWN = 4401, 4403, 4404
+UNAUTHORIZED, FORBIDDEN, UNKNOWN, TOO_MANY = 4401, 4403, 4404, 4429
+# As the protocol has it.
+TRY_AGAIN = 1013
 STATS_SECONDS = 5.0
-# How late figures may be when there is no news to wake us.
-TURN_SECONDS = 1.0
 # Who takes nothing for so long is gone, or might as well be: half a minute beyond two unanswered pings.
 SEND_SECONDS = 80.0
 _MAX_MESSAGE_BYTES = 64 * 1024
@@ -64,24 +73,29 @@ def socket(rule: str, *, allowed: Access) -> Any:
         def run(ws: Any, **kwargs: Any) -> None:
             here = context.current()
             ws.sock = WholeSends(ws.sock)
-            try:
-                if not _origin_fits():
-                    raise Forbidden("This page may not open a socket here.")
-                g.caller = access.authorize("management", allowed)
-            except Unauthorized as fault:
-                ws.close(UNAUTHORIZED, str(fault))
-                return
-            except Forbidden as fault:
-                ws.close(FORBIDDEN, str(fault)[:120])
-                return
-            here.hub.sockets += 1
-            try:
-                feed(ws, **kwargs)
-            except (ConnectionClosed, OSError):
-                # The client is gone; nobody is left to be told.
-                pass
-            finally:
-                here.hub.sockets -= 1
+            # Whoever is gone is told nothing.
+            with suppress(ConnectionClosed, OSError):
+                try:
+                    if not _origin_fits():
+                        raise Forbidden("This page may not open a socket here.")
+                    g.caller = access.authorize("management", allowed)
+                    # Whoever only asks still gets in.
+                    if here.hub.clients_connected_here() >= here.settings.sockets_max:
+                        ws.close(TOO_MANY, "Too many sockets are open here; try again later.")
+                        return
+                    g.client_id = new_id()
+                    with here.hub.connected(g.client_id):
+                        feed(ws, **kwargs)
+                except Unauthorized as fault:
+                    ws.close(UNAUTHORIZED, str(fault))
+                except Forbidden as fault:
+                    ws.close(FORBIDDEN, str(fault)[:120])
+                except TooSlow:
+                    ws.close(TRY_AGAIN, "You read too slowly; connect again.")
+                except (SQLAlchemyError, redis.RedisError) as fault:
+                    # An answer of HTTP would be written into the socket.
+                    log.warning("A socket was closed: %s", fault)
+                    ws.close(TRY_AGAIN, "Something is away for now; connect again.")
 
         run.__name__ = feed.__name__
         run.__doc__ = feed.__doc__
@@ -96,21 +110,32 @@ def socket(rule: str, *, allowed: Access) -> Any:
 declared: dict[str, Access] = {}
 
 
+@blueprint.before_request
+def _offer_no_compression() -> None:
+    """One frame then serves all sockets; a compressor each would cost 300 KiB a socket and its work for each."""
+    request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+
+
 @socket("/ws", allowed=CLIENT)
 def everything(ws: Any) -> None:
-    """Job events and figures, in the envelope ``{type, data, timestamp}``; ``ping`` is answered by ``pong``."""
+    """Job events and figures, in the envelope ``{type, data, timestamp}``; ``ping`` is answered by ``pong``.
+
+    Administrators and operators are also told what every process logs, and who comes and goes.
+    """
     here = context.current()
     sees = visible_to(g.caller)
-    with here.hub.subscribed(wanted=lambda news: sees is None or news["account_id"] == sees) as subscription:
-        _send(ws, "connected", {"client_id": new_id(), "server_time": iso(utc_now())})
-        _send(ws, "stats_update", here.hub.figures(lambda: collect_stats(here)))
-        stats_due = time.monotonic() + STATS_SECONDS
-        for news in _conversation(ws, subscription, TURN_SECONDS):
-            if news is not None:
-                _send(ws, news["name"], _public(news))
-            if time.monotonic() >= stats_due:
-                stats_due = time.monotonic() + STATS_SECONDS
-                _send(ws, "stats_update", here.hub.figures(lambda: collect_stats(here)))
+    with here.hub.subscribed(
+        wanted=lambda news: sees is None or news["account_id"] == sees, chatter=sees is None
+    ) as subscription:
+        _send(ws, "connected", {"client_id": g.client_id, "server_time": iso(utc_now())})
+        frames.send(ws, _figures(here))
+        figures = Clock(STATS_SECONDS)
+        for batch in _conversation(ws, subscription, figures):
+            ready = [frames.of_news(news) for news in batch]
+            if figures.strikes():
+                ready.append(_figures(here))
+            if ready:
+                frames.send(ws, *ready)
 
 
 @socket("/ws/jobs/<job_id>", allowed=CLIENT)
@@ -124,29 +149,51 @@ def one_job(ws: Any, job_id: str) -> None:
         except NotFound as fault:
             ws.close(UNKNOWN, fault.message[:120])
             return
-        snapshot = {"name": "job.snapshot", **lifecycle.summary(job)}
+        snapshot: News = {"name": "job.snapshot", **lifecycle.summary(job)}
         version = 0
-        for news in itertools.chain([snapshot], _conversation(ws, subscription, TURN_SECONDS)):
-            if news is None or news["version"] <= version:
-                continue
-            version = news["version"]
-            _send(ws, news["name"], _public(news))
-            if news["state"] in ENDED:
-                ws.close(1000, "The job has ended.")
-                return
+        for batch in itertools.chain([[snapshot]], _conversation(ws, subscription, Clock(math.inf))):
+            for news in batch:
+                if news["version"] > version:
+                    version = news["version"]
+                    frames.send(ws, frames.of_news(news))
+                    if news["state"] in ENDED:
+                        ws.close(1000, "The job has ended.")
+                        return
 
 
-def _conversation(ws: Any, subscription: Subscription, turn_seconds: float) -> Iterator[News | None]:
-    """News in order, None when there was none for a turn, until the client is gone; answers the client in between."""
+class Clock:
+    """Strikes every so many seconds, to whoever asks."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._due = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds until it strikes."""
+        return max(0.0, self._due - time.monotonic())
+
+    def strikes(self) -> bool:
+        """Whether it does now; then not again for as long."""
+        if self.left() > 0:
+            return False
+        self._due = time.monotonic() + self._seconds
+        return True
+
+
+def _conversation(ws: Any, subscription: Subscription, clock: Clock) -> Iterator[list[News]]:
+    """News as it comes, none when the clock strikes first, until the client is gone; answers it in between."""
+    subscription.talks = True
     threading.Thread(target=_hear, args=(ws, subscription), name="socket-hear", daemon=True).start()
     while True:
-        news = subscription.get(turn_seconds)
-        if news is None or "said" not in news:
-            yield news
-        elif news["said"] is None:
-            return
-        else:
-            _answer(ws, news["said"])
+        batch = subscription.take(min(clock.left(), STATS_SECONDS))
+        for news in batch:
+            if "said" in news:
+                if news["said"] is None:
+                    if "code" in news:
+                        ws.close(news["code"], "The server stops; connect again.")
+                    return
+                _answer(ws, news["said"])
+        yield [news for news in batch if "said" not in news]
 
 
 def _hear(ws: Any, subscription: Subscription) -> None:
@@ -158,12 +205,17 @@ def _hear(ws: Any, subscription: Subscription) -> None:
         subscription.put({"said": None})
 
 
-def _public(news: News) -> News:
-    return {name: value for name, value in news.items() if name not in ("name", "account_id", "result")}
+def _figures(here: context.Context) -> bytes:
+    """The present figures as a frame, the same for everybody within a second; nothing while they cannot be had."""
+    try:
+        return cast(bytes, here.hub.figures(lambda: {"frame": frame("stats_update", collect_stats(here))})["frame"])
+    except (SQLAlchemyError, redis.RedisError) as fault:
+        log.warning("There are no figures for now: %s", fault)
+        return b""
 
 
 def _send(ws: Any, kind: str, data: dict[str, Any]) -> None:
-    ws.send(json.dumps({"type": kind, "data": data, "timestamp": iso(utc_now())}))
+    frames.send(ws, frame(kind, data))
 
 
 def _answer(ws: Any, said: str | bytes) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from datetime import datetime
+from typing import Any
 
 import pytest
 import redis
@@ -22,7 +25,7 @@ from models.jobs.tables import Job
 from tasks import submit
 from tests import making
 from tests.conftest import PASSWORD, eventually
-from tests.web import Web
+from tests.web import Web, serving
 
 
 @pytest.fixture
@@ -145,9 +148,11 @@ def test_a_ping_is_answered_in_the_middle_of_much_news(
     assert {message["type"] for message in heard} <= {"job.progress", "stats_update", "pong"}
 
 
-def publish(queue: redis.Redis, job: Job, version: int, *, phase: str = "", state: str = "running") -> None:
-    """News of a job, straight to the web process, without any row behind it."""
-    news = {**lifecycle.summary(job), "version": version, "state": state, "phase": phase}
+def publish(
+    queue: Any, job: Job, version: int, *, phase: str = "", state: str = "running", job_id: str | None = None
+) -> None:
+    """News of a job (or one like it), straight to the web process, without any row behind it."""
+    news = {**lifecycle.summary(job), "id": job_id or job.id, "version": version, "state": state, "phase": phase}
     queue.publish(redis_keys.JOB_EVENTS, json.dumps({"name": "job.progress", **news}))
 
 
@@ -207,10 +212,11 @@ def test_stale_and_doubled_news_is_passed_over(
     job = submitted(telling, account_id=account_id)
     with web.socket(f"/ws/jobs/{job.id}", header=customer) as opened:
         opened.until("job.snapshot")
-        for version in (5, 3, 5, 4, 6):
+        publish(queue, job, 5)
+        assert opened.until("job.progress")["version"] == 5
+        for version in (3, 5, 4, 6):
             publish(queue, job, version)
-        heard = opened.collect("job.progress", lambda data: data["version"] == 6)
-    assert [message["data"]["version"] for message in heard] == [5, 6]
+        assert opened.until("job.progress")["version"] == 6
 
 
 def test_a_jobs_socket_answers_its_client_too(
@@ -278,6 +284,18 @@ def test_the_socket_of_a_job_that_is_not_there_or_not_mine_is_closed_with_4404(
         assert web.close_code(f"/ws/jobs/{unknown}", header=customer) == 4404
     with web.socket(f"/ws/jobs/{theirs.id}", header=admin) as opened:
         assert opened.next()["type"] == "job.snapshot"
+
+
+def test_one_socket_too_many_is_closed_with_4429_and_a_place_is_free_again(
+    configured: Settings, clean: None, customer: dict[str, str]
+) -> None:
+    with serving(configured.var_dir / "log" / "full.log", SOCKETS_MAX="1") as full:
+        with full.socket("/ws", header=customer) as opened:
+            assert opened.next()["type"] == "connected"
+            assert full.close_code("/ws", header=customer) == 4429
+        eventually(lambda: full.get("/api/stats", headers=customer).json()["clients_connected"] == 0)
+        with full.socket("/ws", header=customer) as opened:
+            assert opened.next()["type"] == "connected"
 
 
 def test_a_foreign_page_may_not_open_a_socket_even_with_a_good_credential(
@@ -358,11 +376,117 @@ def test_a_socket_that_reads_nothing_holds_up_nobody_and_finds_whole_messages_la
         quick.send({"type": "ping"})
         quick.until("pong")
         assert time.monotonic() - begun < 2
-        # Old news gave way to new; what comes is whole, in order, and ends with the newest.
+        # News gave way to newer news of the same state; what comes is whole, in order, and ends with the newest.
         heard = slow.collect("job.progress", lambda data: data["version"] == last, within_seconds=30)
     versions = [message["data"]["version"] for message in heard if message["type"] == "job.progress"]
     assert versions == sorted(set(versions))
     assert len(versions) < last - 1, "its reader was meant to be too slow for everything"
+
+
+def test_a_socket_that_reads_slowly_is_told_every_state_of_every_job(
+    web: Web, telling: Database, queue: redis.Redis, customer: dict[str, str], account_id: str
+) -> None:
+    job = submitted(telling, account_id=account_id)
+    states = ["queued", "running", "paused", "queued", "running", "succeeded"]
+    jobs, phase = 300, "x" * 2_000
+    small = [(socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP, 4096), (socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)]
+    with web.socket("/ws", header=customer, sockopt=small) as slow:
+        slow.until("stats_update")
+        version = 1
+        for state in states:
+            # Progress without a change of state, which may give way.
+            for _ in range(3):
+                version += 1
+                for number in range(jobs):
+                    publish(queue, job, version, phase=phase, state=state, job_id=f"job{number}")
+        publish(queue, job, 2, state="running", job_id="last")
+        time.sleep(1)
+        heard = slow.collect("job.progress", lambda data: data["id"] == "last", within_seconds=60)
+    seen: dict[str, list[dict[str, Any]]] = {}
+    for message in heard:
+        if message["type"] == "job.progress":
+            seen.setdefault(message["data"]["id"], []).append(message["data"])
+    for number in range(jobs):
+        told = seen[f"job{number}"]
+        versions = [data["version"] for data in told]
+        assert versions == sorted(set(versions)), number
+        assert versions[-1] == version
+        assert [state for state, _ in itertools.groupby(data["state"] for data in told)] == states, number
+    assert len(heard) < jobs * (version - 1), "its reader was meant to be too slow for everything"
+
+
+def test_a_socket_that_is_ten_thousand_states_behind_is_closed_rather_than_told_less(
+    web: Web, telling: Database, queue: redis.Redis, customer: dict[str, str], account_id: str
+) -> None:
+    job = submitted(telling, account_id=account_id)
+    small = [(socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP, 4096), (socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)]
+    with (
+        web.socket("/ws", header=customer, sockopt=small) as slow,
+        web.socket("/ws", header=customer) as quick,
+    ):
+        slow.until("stats_update")
+        # More than the buffers on the way take before anything waits here.
+        for number in range(50):
+            publish(queue, job, 2, job_id=f"long{number}", phase="x" * 100_000)
+        quick.until("job.progress", lambda data: data["id"] == "long49")
+        for part in range(11):
+            with queue.pipeline(transaction=False) as pipe:
+                for number in range(1000):
+                    publish(pipe, job, 2, job_id=f"job{part}-{number}")
+                pipe.execute()
+            quick.until("job.progress", lambda data, part=part: data["id"] == f"job{part}-999")
+        code = None
+        while code is None:
+            opcode, said = slow.connection.recv_data()
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                code = int.from_bytes(said[:2], "big")
+        assert code == 1013
+        # The others are as before.
+        quick.send({"type": "ping"})
+        quick.until("pong")
+
+
+def test_after_a_gap_in_the_listening_every_job_that_changed_is_told(
+    web: Web,
+    telling: Database,
+    database: Database,
+    queue: redis.Redis,
+    customer: dict[str, str],
+    admin: dict[str, str],
+    account_id: str,
+) -> None:
+    known, unknown = submitted(telling, account_id=account_id), submitted(database, account_id=account_id)
+    theirs = submitted(database, account_id="somebody else")
+    with web.socket("/ws", header=customer) as mine, web.socket("/ws", header=admin) as all_of_it:
+        for opened in (mine, all_of_it):
+            opened.until("stats_update")
+        # These commits tell nobody, as if the line had been broken already.
+        for job in (known, unknown, theirs):
+            making.end_well(database, job)
+        assert queue.client_kill_filter(_type="pubsub") > 0
+        begun = time.monotonic()
+        ended = {}
+        while len(ended) < 2:
+            data = mine.until("job.finished", within_seconds=4)
+            ended[data["id"]] = data["state"]
+        assert time.monotonic() - begun < 4
+        assert ended == {known.id: "succeeded", unknown.id: "succeeded"}
+        all_of_it.until("job.finished", lambda data: data["id"] == theirs.id)
+        # And it listens again.
+        later = submitted(telling, account_id=account_id)
+        heard = mine.collect("job.progress", lambda data: data["id"] == later.id)
+    assert not any(message["data"].get("id") == theirs.id for message in heard)
+
+
+def test_of_an_unfinished_job_that_was_told_of_a_lost_end_is_told_within_six_seconds(
+    web: Web, telling: Database, database: Database, customer: dict[str, str], account_id: str
+) -> None:
+    with web.socket("/ws", header=customer) as opened:
+        opened.until("stats_update")
+        job = submitted(telling, account_id=account_id)
+        opened.until("job.progress", lambda data: data["id"] == job.id)
+        making.end_well(database, job)
+        opened.until("job.finished", lambda data: data["id"] == job.id, within_seconds=6.5)
 
 
 def test_figures_do_not_stop_for_a_socket_that_was_refused(web: Web, clean: None, customer: dict[str, str]) -> None:
