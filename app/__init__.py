@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 
 def create_app(configured: Settings | None = None) -> Flask:
     """The web application with every route; connects to nothing until it is asked something."""
-    import flask_smorest
     from flask import Flask
     from flask_jwt_extended import JWTManager
 
-    from app import page
+    from app import docs, openapi, page
     from app.api import RESOURCES
     from app.context import Context, Recent
-    from app.http import errors, observe
-    from app.sockets import feeds
+    from app.http import cors, errors, observe
+    from app.http.limits import Limits
+    from app.sockets import SOCKETS, feeds
     from app.sockets.hub import Hub
     from config import logs, settings
     from config.versions import VERSION
-    from models import speech_renditions, workers
+    from models import sessions, speech_renditions, workers
     from models.counters import Counters
     from models.files import FileStore
+    from models.log_stream import LogStream
     from models.pronunciations import Lexicon, entries
     from tasks import submit
 
@@ -43,14 +44,11 @@ def create_app(configured: Settings | None = None) -> Flask:
     app = Flask("app", static_folder=None)
     app.config.update(
         JWT_SECRET_KEY=configured.secret_key,
-        JWT_REFRESH_TOKEN_EXPIRES=configured.refresh_token_seconds,
         # Texts and courses; uploads have their own limit.
         MAX_CONTENT_LENGTH=16 * 2**20,
         API_TITLE="Voiceworks",
         API_VERSION=VERSION,
         OPENAPI_VERSION="3.1.0",
-        OPENAPI_URL_PREFIX="/",
-        OPENAPI_JSON_PATH="openapi.json",
         SOCK_SERVER_OPTIONS={"ping_interval": 25, "max_message_size": 2**20},
     )
     client = submit.open_redis(configured.redis_url)
@@ -63,21 +61,30 @@ def create_app(configured: Settings | None = None) -> Flask:
         streams=submit.open_redis(configured.stream_redis_url, connections=configured.live_waiting_max + 50),
         engines=Recent(database, lambda session, _: workers.engines(session)),
         cached_speech=Recent(database, lambda session, _: speech_renditions.figures(session), seconds=0.0),
+        active_sessions=Recent(database, lambda session, _: sessions.active(session), seconds=0.0),
         lexicons=Recent(database, lambda session, scope: Lexicon(entries(session, scope))),
         redis=client,
         files=FileStore(configured.var_dir / "files"),
         counters=counters,
         hub=Hub(client, database, counters),
+        limits=Limits(app, configured),
         started_at=time.time(),
     )
+    # Installed once this is a process that serves (config/gunicorn.py).
+    app.extensions["log_stream"] = LogStream(configured.redis_url)
     JWTManager(app)
     observe.install(app)
-    api = flask_smorest.Api(app)
+    cors.install(app, configured)
+    api = openapi.make_api(app)
     # After flask-smorest, whose own handlers know one shape only.
     errors.install(app)
-    api.register_blueprint(page.blueprint)
+    # Not part of the API's description, which one of them serves.
+    app.register_blueprint(page.blueprint)
+    app.register_blueprint(docs.blueprint)
     for name in RESOURCES:
         api.register_blueprint(importlib.import_module(f"app.api.{name}").blueprint)
+    for name in SOCKETS:
+        importlib.import_module(f"app.sockets.{name}")
     feeds.sock.init_app(app)
     app.register_blueprint(feeds.blueprint)
     if configured.open_surfaces:

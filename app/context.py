@@ -20,6 +20,7 @@ from models.pronunciations import Lexicon
 from models.workers import EngineState
 
 if TYPE_CHECKING:
+    from app.http.limits import Limits
     from app.sockets.hub import Hub
 
 Key = TypeVar("Key")
@@ -69,12 +70,15 @@ class Context:
     engines: Recent[None, Mapping[str, EngineState]]
     # How many clips are ready, and their bytes.
     cached_speech: Recent[None, tuple[int, int]]
+    # In how many sessions somebody listens.
+    active_sessions: Recent[None, int]
     # How words are said in a course, or (None) in every other text.
     lexicons: Recent[str | None, Lexicon]
     redis: redis.Redis
     files: FileStore
     counters: Counters
     hub: Hub
+    limits: Limits
     started_at: float
 
 

@@ -14,7 +14,7 @@ from flask import request
 from app import context, speaking
 from app.context import Context
 from app.http.ranges import read_from
-from app.http.waiting import ClientGone, Ending
+from app.http.waiting import ClientGone, Ending, Gone
 from app.sockets.hub import News
 from app.speaking import Wanted
 from models.errors import Unavailable
@@ -43,11 +43,11 @@ def breaks_are_seen() -> bool:
     return bool(request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0")
 
 
-def listen(wanted: Wanted) -> Streamed:
-    """The sound while it is made; returns once the first bytes are there, so that a failure until then is an error.
+def listen(wanted: Wanted, *, from_byte: int = 0, gone: Gone | None = None) -> Streamed:
+    """The sound from a byte on, while it is made; returns once there is some, so that a failure until then is an error.
 
-    A failure after them is raised by ``content``, which breaks the connection off: it must not look like the end.
-    ``content`` must be closed.
+    A failure after that is raised by ``content``, which breaks the connection off: it must not look like the end.
+    ``content`` must be closed. ``gone`` says that nobody listens any more, by default because the client hung up.
 
     Raises:
         As ``speaking.whole``, and ``ClientGone``.
@@ -56,13 +56,13 @@ def listen(wanted: Wanted) -> Streamed:
     found = wanted.find()
     if found is not None and here.files.exists(found.file):
         here.counters.speech("hit", wanted.spec.key)
-        return Streamed("hit", read_from(here.files.path(found.file), 0))
+        return Streamed("hit", read_from(here.files.path(found.file), from_byte))
     with ExitStack() as leaving:
         subscription = leaving.enter_context(here.hub.subscribed())
         job, new, waiter = speaking.join(wanted, stream=True)
         subscription.job_id = job.id
         leaving.enter_context(here.hub.waiting(waiter))
-        pieces = _pieces(here, wanted, job.id, Ending(job.id, subscription))
+        pieces = _pieces(here, wanted, job.id, Ending(job.id, subscription, gone), from_byte)
         first = next(pieces, b"")
         outcome = "joined" if not new else "miss"
         here.counters.speech(outcome, wanted.spec.key)
@@ -99,10 +99,9 @@ class _Content:
         self._leaving.pop_all().__exit__(ClientGone, ClientGone(), None)
 
 
-def _pieces(here: Context, wanted: Wanted, job_id: str, ending: Ending) -> Iterator[bytes]:
-    """The bytes in order: from the stream as far as it goes without a gap, else from the file once it is there."""
+def _pieces(here: Context, wanted: Wanted, job_id: str, ending: Ending, sent: int) -> Iterator[bytes]:
+    """The bytes in order but for the first ``sent``: from the stream while it has no gap, else from the file."""
     reader = Reader(here.streams, job_id)
-    sent = 0
     heard_at = time.monotonic()
     ended: News | None = None
     while True:

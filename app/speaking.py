@@ -16,6 +16,7 @@ from app import context
 from app.http import waiting
 from app.http.ranges import send_stored
 from app.sockets.hub import News
+from app.surfaces import MANAGEMENT
 from config.versions import AUDIO_FORMATS
 from config.voices import catalogue, live_lane
 from models import speech_clips, speech_renditions, speech_voices
@@ -36,6 +37,10 @@ _PASSING = {
     *("disk_full", "worker_lost", "abandoned", "file_missing"),
     *("temporarily_unavailable", "engine_missing", "remote_unavailable"),
 }
+
+
+class SpeechFailed(Exception):
+    """A text was not spoken for a reason that is nobody's business but ours; the log has it."""
 
 
 @dataclass(frozen=True)
@@ -97,29 +102,41 @@ def whole(wanted: Wanted) -> Response:
         Unavailable: no worker can speak it, or it was not made in time.
         Invalid: there is nothing in it to say.
     """
-    found = wanted.find()
-    if found is not None:
-        try:
-            return hit(found, wanted)
-        except FileNotFoundError:
-            forget(wanted.spec.key)
-    here = context.current()
     try:
-        with here.hub.subscribed() as subscription:
-            job, new, waiter = join(wanted)
-            subscription.job_id = job.id
-            with here.hub.waiting(waiter):
-                ended = waiting.until_ended(job.id, subscription, timeout_seconds=here.settings.live_wait_seconds)
+        found, outcome = fetch(wanted)
     except waiting.ClientGone:
         # Nobody reads this; leaving as a waiter is what frees the worker.
         return Response(status=499)
+    response = send_found(found)
+    describe(response, outcome, wanted.resolution.as_dict(), wanted.spec.speed)
+    return response
+
+
+def fetch(wanted: Wanted, *, gone: waiting.Gone | None = None) -> tuple[Found, str]:
+    """The file, found or made, and how it was come by: ``hit``, ``miss`` or ``joined``.
+
+    Raises:
+        ClientGone: nobody waits for it any more (``gone``: by default because the client hung up).
+        As ``whole``.
+    """
+    here = context.current()
+    found = wanted.find()
+    if found is not None and here.files.exists(found.file):
+        here.counters.speech("hit", wanted.spec.key)
+        return found, "hit"
+    if found is not None:
+        forget(wanted.spec.key)
+    with here.hub.subscribed() as subscription:
+        job, new, waiter = join(wanted)
+        subscription.job_id = job.id
+        with here.hub.waiting(waiter):
+            seconds = here.settings.live_wait_seconds
+            ended = waiting.until_ended(job.id, subscription, timeout_seconds=seconds, gone=gone)
     if ended["state"] != SUCCEEDED:
         raise_failure(ended)
-    response = send_result(job.id, ended["result"], wanted.resolution.as_dict(), wanted.spec.speed)
     outcome = "joined" if not new else "hit" if ended["result"]["cached"] else "miss"
-    response.headers["X-TTS-Cache-Status"] = outcome
     here.counters.speech(outcome, wanted.spec.key)
-    return response
+    return found_by(ended["result"]), outcome
 
 
 def join(wanted: Wanted, *, stream: bool = False) -> tuple[Job, bool, str]:
@@ -128,24 +145,34 @@ def join(wanted: Wanted, *, stream: bool = False) -> tuple[Job, bool, str]:
     Raises:
         As ``whole``.
     """
+    _count()
     with context.current().database.transaction() as session:
         job, new = _submit(session, g.caller, wanted, stream=stream)
         return job, new, waiters.join(session, job.id)
 
 
-def accept(wanted: Wanted) -> Job:
+def accept(wanted: Wanted, *, callback_url: str | None = None) -> Job:
     """The job that makes it, for somebody who comes back for the result.
 
     Raises:
         As ``whole``.
     """
+    _count()
     with context.current().database.transaction() as session:
-        job, _ = _submit(session, g.caller, wanted, stream=False)
+        job, _ = _submit(session, g.caller, wanted, stream=False, callback_url=callback_url)
         waiters.join(session, job.id, lasting=True)
     return job
 
 
-def _submit(session: Session, caller: Caller, wanted: Wanted, *, stream: bool) -> tuple[Job, bool]:
+def _count() -> None:
+    """What has to be made counts against the rate of its document; what is there already, or said in a socket, not."""
+    if g.get("surface") is MANAGEMENT:
+        context.current().limits.count("tts")
+
+
+def _submit(
+    session: Session, caller: Caller, wanted: Wanted, *, stream: bool, callback_url: str | None = None
+) -> tuple[Job, bool]:
     """The live job for a clip, joined when the caller already has one for the same."""
     settings = context.current().settings
     waiting_in_all, waiting_here = queries.live_waiting(session, caller.account_id)
@@ -164,6 +191,7 @@ def _submit(session: Session, caller: Caller, wanted: Wanted, *, stream: bool) -
             resolution=resolution.as_dict(),
             account_id=caller.account_id,
             dedupe=(wanted.spec.key, *vars(wanted.form).values(), stream),
+            callback_url=callback_url,
         )
     except Unavailable:
         # The workers left within the last second.
@@ -262,7 +290,7 @@ def raise_failure(ended: News) -> NoReturn:
         raise Invalid(error["message"])
     if error["code"] in _PASSING:
         raise Unavailable(error["message"], retry_after_seconds=submit.RETRY_AFTER_SECONDS, code=error["code"])
-    raise RuntimeError(f"job {ended['id']} {ended['state']}: {error}")
+    raise SpeechFailed(f"job {ended['id']} {ended['state']}: {error}")
 
 
 def forget(key: str) -> None:

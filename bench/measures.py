@@ -34,6 +34,25 @@ def miss(service: Service, bare: Bare) -> Figures:
     }
 
 
+def first_frame(service: Service, bare: Bare) -> Figures:
+    """A new segment of five sentences over a binary ``/ws/audio``: until its first frame with sound in it.
+
+    Against the first sentence on the engine alone, in turns.
+    """
+    client, ours, alone = service.client(), [], []
+    for _ in range(8):
+        sentences = [ten_seconds() for _ in range(5)]
+        bare.start(sentences[:1])
+        alone.append(bare.finish()["seconds"][0])
+        ours.append(client.first_frame(client.store_course([" ".join(sentences)])))
+    return {
+        "first_frame_ms": statistics.median(ours) * 1000,
+        "first_frame_bare_sentence_ms": statistics.median(alone) * 1000,
+        "first_frame_over_bare_ms": (statistics.median(ours) - statistics.median(alone)) * 1000,
+        "first_frame_of_bare": statistics.median(ours) / statistics.median(alone),
+    }
+
+
 def hit(service: Service, bare: Bare) -> Figures:
     """A cached answer of thirty seconds, again and again on one connection."""
     client, text = service.client(), thirty_seconds()
@@ -112,7 +131,7 @@ def interactive(service: Service, bare: Bare) -> Figures:
     }
 
 
-MEASURES = (miss, hit, prefetch, identical, interactive)
+MEASURES = (miss, first_frame, hit, prefetch, identical, interactive)
 
 
 def _paced(client: Client, count: int = 40) -> list[float]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 import requests
+import websocket
 
 from config import embedded
 
@@ -37,6 +38,7 @@ class Service:
             "FLOWER_PORT": str(_free_port()),
             "VOICEWORKS_API_KEY": self._key,
             "LIVE_WAITING_SHARE": "256",
+            "RATE_LIMITS": "off",
         }
         for name in ("DATABASE_URL", "REDIS_URL", "STREAM_REDIS_URL"):
             env.pop(name, None)
@@ -57,6 +59,22 @@ class Service:
     def database_url(self) -> str:
         """Where its Postgres is."""
         return embedded.postgres_url(Path(self._folder.name))
+
+    @property
+    def redis_url(self) -> str:
+        """Where its queue is."""
+        return embedded.valkey_url(Path(self._folder.name), "queue")
+
+    @property
+    def address(self) -> tuple[int, str]:
+        """Its port, and the key of its administrator."""
+        return self._port, self._key
+
+    def web_processes(self) -> list[psutil.Process]:
+        """The processes that answer requests and hold sockets, without the one that only watches them."""
+        programs = psutil.Process(self._process.pid).children()
+        masters = [each for each in programs if any("gunicorn" in word for word in each.cmdline())]
+        return [worker for master in masters for worker in master.children()]
 
     def client(self) -> Client:
         """A client with a connection of its own."""
@@ -90,6 +108,7 @@ class Client:
 
     def __init__(self, port: int, key: str) -> None:
         self._url = f"http://127.0.0.1:{port}"
+        self._key = key
         self._session = requests.Session()
         self._session.headers["X-API-Key"] = key
         # For the figures beside the judged ones: what of an answer's time is the client library's own.
@@ -126,6 +145,28 @@ class Client:
         answer.raise_for_status()
         return str(answer.json()["id"])
 
+    def first_frame(self, curriculum_id: str) -> float:
+        """Seconds from asking for a course's first segment to the first frame of its sound; hears it to the end."""
+        made = self._session.post(f"{self._url}/api/sessions", json={"curriculum_id": curriculum_id}, timeout=60)
+        made.raise_for_status()
+        address = f"{self._url.replace('http', 'ws', 1)}/ws/audio?binary=1&session_id={made.json()['id']}"
+        line = websocket.create_connection(address, header=[f"X-API-Key: {self._key}"], suppress_origin=True)
+        try:
+            began = time.perf_counter()
+            line.send(json.dumps({"type": "request_audio", "segment_index": 0}))
+            assert json.loads(line.recv())["cache_hit"] is False
+            # The header of a WAV file has no sound in it.
+            heard = 0
+            while heard <= 44:
+                heard += len(line.recv())
+            seconds = time.perf_counter() - began
+            while isinstance(said := line.recv(), bytes):
+                pass
+            assert json.loads(said)["type"] == "audio_end", said
+        finally:
+            line.close()
+        return seconds
+
     def prefetch(self, curriculum_id: str) -> str:
         """The id of the job that speaks a course."""
         body = {"curriculum_id": curriculum_id}
@@ -136,6 +177,11 @@ class Client:
     def job(self, job_id: str) -> dict[str, Any]:
         """The job now."""
         found: dict[str, Any] = self._session.get(f"{self._url}/api/jobs/{job_id}", timeout=60).json()
+        return found
+
+    def stats(self) -> dict[str, Any]:
+        """``GET /api/stats``."""
+        found: dict[str, Any] = self._session.get(f"{self._url}/api/stats", timeout=60).json()
         return found
 
     def cancel(self, job_id: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ from environs import Env, EnvValidationError, validate
 
 from config import embedded
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+# Requests a minute where nothing else is set; the documents' own figures.
+RATE_LIMITS = {"management": 100, "auth": 10, "tts": 60, "administration": 120, "cleanup": 6}
 SURFACES = ("management", "gateway", "administration", "wakewords", "transcription")
 
 
@@ -35,6 +40,12 @@ class Settings:
     flower_port: int
     web_processes: int
     open_surfaces: frozenset[str]
+    sockets_max: int
+    cors_origins: tuple[str, ...]
+    trusted_proxies: tuple[Network, ...]
+    rate_limits: bool
+    # Requests a minute, by the name under which routes count (app/http/limits.py).
+    rate_limit_by_name: dict[str, int] = field(hash=False)
     voiceworks_admin_password: str | None
     voiceworks_api_key: str | None
     configured_secret_key: str | None
@@ -46,6 +57,8 @@ class Settings:
     live_waiting_share: int
     live_wait_seconds: int
     max_upload_mb: int
+    voiceworks_webhook_secret: str | None
+    webhook_allow_private: bool
     remote_tts_url: str
     remote_tts_api_key: str
     remote_tts_model: str
@@ -90,12 +103,23 @@ def load() -> Settings:
     redis_url = env.str("REDIS_URL", "") or ""
     remote_tts_url = env.str("REMOTE_TTS_URL", "") or ""
     ports = [port.strip() for port in (env.str("PORTS", "") or "8766").split(",")]
+    proxies = [each.strip() for each in (env.str("TRUSTED_PROXIES", "") or "").split(",") if each.strip()]
+    # The two web applications of the management document.
+    default_origins = "http://localhost:3000,http://localhost:3001"
+    origins = [each.strip() for each in (env.str("CORS_ORIGINS", default_origins) or "").split(",") if each.strip()]
     open_surfaces = env.list("OPEN_SURFACES", [], subcast=str, validate=validate.ContainsOnly(SURFACES))
     values: dict[str, Any] = {
         "host": env.str("HOST", "127.0.0.1"),
         "flower_port": env.int("FLOWER_PORT", 5555, validate=validate.Range(1, 65535)),
         # Two processes keep one core each busy at most, and answer 1.5 times what one does (docs/architecture.md).
         "web_processes": env.int("WEB_PROCESSES", 2, validate=at_least_one),
+        # Of each web process, which takes 3000 connections in all (config/gunicorn.py).
+        "sockets_max": env.int("SOCKETS_MAX", 2500, validate=at_least_one),
+        "rate_limits": env.str("RATE_LIMITS", "on", validate=validate.OneOf(["on", "off"])) == "on",
+        "rate_limit_by_name": {
+            name: env.int(f"RATE_LIMIT_{name.upper()}", rate, validate=at_least_one)
+            for name, rate in RATE_LIMITS.items()
+        },
         "voiceworks_admin_password": env.str("VOICEWORKS_ADMIN_PASSWORD", None),
         "voiceworks_api_key": env.str("VOICEWORKS_API_KEY", None),
         "configured_secret_key": env.str("SECRET_KEY", None),
@@ -108,6 +132,9 @@ def load() -> Settings:
         "live_waiting_share": env.int("LIVE_WAITING_SHARE", 128, validate=at_least_one),
         "live_wait_seconds": env.int("LIVE_WAIT_SECONDS", 120, validate=at_least_one),
         "max_upload_mb": env.int("MAX_UPLOAD_MB", 100, validate=at_least_one),
+        # One key for every message; without it each account has its own.
+        "voiceworks_webhook_secret": env.str("VOICEWORKS_WEBHOOK_SECRET", None),
+        "webhook_allow_private": env.bool("WEBHOOK_ALLOW_PRIVATE", False),
         # Any server with OpenAI's speech API; its sound is 16-bit PCM at this rate, which such an answer does not tell.
         "remote_tts_url": remote_tts_url,
         "remote_tts_api_key": env.str("REMOTE_TTS_API_KEY", "") or "",
@@ -117,6 +144,12 @@ def load() -> Settings:
     }
     stream_redis_url = env.str("STREAM_REDIS_URL", "") or ""
     faults = _faults(env) + [f"PORTS: {port!r} is no port from 1 to 65535" for port in ports if not _is_port(port)]
+    faults += [f"TRUSTED_PROXIES: {each!r} is no address or network" for each in proxies if _network(each) is None]
+    faults += [
+        f"CORS_ORIGINS: {each!r} is no origin (http://host:port, or * for all)"
+        for each in origins
+        if each != "*" and not re.fullmatch(r"https?://[^/\s]+", each)
+    ]
     if database_url and not database_url.startswith(("postgresql://", "postgresql+psycopg://")):
         faults.append("DATABASE_URL: expected postgresql://…")
     if remote_tts_url and not remote_tts_url.startswith(("http://", "https://")):
@@ -137,12 +170,21 @@ def load() -> Settings:
         embedded_redis=not redis_url,
         ports=tuple(map(int, ports)),
         open_surfaces=frozenset(open_surfaces),
+        cors_origins=tuple(origins),
+        trusted_proxies=tuple(network for each in proxies if (network := _network(each)) is not None),
         **values,
     )
 
 
 def _with_driver(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://", 1) if url.startswith("postgresql://") else url
+
+
+def _network(text: str) -> Network | None:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        return None
 
 
 def _is_port(text: str) -> bool:

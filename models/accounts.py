@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -127,14 +128,6 @@ def password_fits(account: Account | None, password: str) -> bool:
     return account is not None and not account.disabled
 
 
-def caller_of_account(session: Session, account_id: str) -> Caller | None:
-    """Who an account is now; None when it is gone or disabled."""
-    account = session.get(Account, account_id)
-    if account is None or account.disabled:
-        return None
-    return Caller(account.id, account.username, account.role)
-
-
 def create_key(
     session: Session, account: Account, *, name: str, role: str | None = None, expires_at: datetime | None = None
 ) -> tuple[ApiKey, str]:
@@ -205,9 +198,10 @@ def _holder_statement() -> Any:
     )
 
 
-def key_used(session: Session, secret: str) -> None:
-    """Notes when a key was last used."""
-    session.execute(update(ApiKey).where(ApiKey.digest == _digest(secret)).values(last_used_at=func.now()))
+def keys_used(session: Session, secrets_used: Iterable[str]) -> None:
+    """Notes that these keys were used just now."""
+    digests = [_digest(secret) for secret in secrets_used]
+    session.execute(update(ApiKey).where(ApiKey.digest.in_(digests)).values(last_used_at=func.now()))
 
 
 def ensure_admin(session: Session, *, password: str | None, api_key: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Figures that add up over all processes: counted in memory, written once a second."""
+"""What is noted with every request: counted in memory, written once a second."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections import Counter
 
 import redis
 
-from models import redis_keys, speech_clips
+from models import accounts, redis_keys, speech_clips
 from models.db import Database
 
 
 class Counters:
-    """How often speech was found or made, and which clips were used; ``flush`` writes both."""
+    """How often speech was found or made, which clips and which API keys were used; ``flush`` writes it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._used: set[str] = set()
+        self._keys: set[str] = set()
 
     def speech(self, outcome: str, clip_key: str) -> None:
         """One answer with this outcome: ``hit``, ``miss`` or ``joined``."""
@@ -25,11 +26,17 @@ class Counters:
             self._counts[outcome] += 1
             self._used.add(clip_key)
 
+    def key_used(self, secret: str) -> None:
+        """Somebody came with this API key."""
+        with self._lock:
+            self._keys.add(secret)
+
     def flush(self, client: redis.Redis, database: Database) -> None:
         """Writes what was counted since the last time; on failure it is kept for the next."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
             used, self._used = self._used, set()
+            keys, self._keys = self._keys, set()
         try:
             if counts:
                 with client.pipeline(transaction=False) as pipe:
@@ -37,14 +44,17 @@ class Counters:
                         pipe.hincrby(redis_keys.SPEECH_COUNTERS, name, value)
                     pipe.execute()
                 counts = Counter()
-            if used:
+            if used or keys:
                 with database.transaction(durable=False) as session:
-                    speech_clips.touch(session, used)
-                used = set()
+                    if used:
+                        speech_clips.touch(session, used)
+                    accounts.keys_used(session, keys)
+                used, keys = set(), set()
         finally:
             with self._lock:
                 self._counts.update(counts)
                 self._used |= used
+                self._keys |= keys
 
 
 def hit_rate(client: redis.Redis) -> float:

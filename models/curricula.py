@@ -152,6 +152,18 @@ def get(session: Session, curriculum_id: str) -> Curriculum:
     return curriculum
 
 
+def topic(session: Session, curriculum_id: str, topic_id: str) -> Topic:
+    """A topic of a course.
+
+    Raises:
+        NotFound: the course has none with this id.
+    """
+    found = session.get(Topic, (curriculum_id, topic_id))
+    if found is None:
+        raise NotFound(f"Curriculum {curriculum_id} has no topic {topic_id!r}.")
+    return found
+
+
 def outline(session: Session, curriculum_id: str) -> list[tuple[Topic, list[Segment]]]:
     """The topics of a course in order, each with its segments in order; two queries."""
     topics = list(session.scalars(select(Topic).where(Topic.curriculum_id == curriculum_id).order_by(Topic.position)))
@@ -177,9 +189,7 @@ def segments(session: Session, curriculum_id: str, topic_id: str | None = None) 
         .order_by(Topic.position, Segment.position)
     )
     if topic_id is not None:
-        if session.get(Topic, (curriculum_id, topic_id)) is None:
-            raise NotFound(f"Curriculum {curriculum_id} has no topic {topic_id!r}.")
-        query = query.where(Topic.id == topic_id)
+        query = query.where(Topic.id == topic(session, curriculum_id, topic_id).id)
     return list(session.scalars(query))
 
 

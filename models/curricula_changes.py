@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from models import curricula
+from models import curricula, sessions
 from models.curricula import Curriculum, NewSegment, NewTopic, Segment, Topic
 from models.errors import Conflict, NotFound
 from models.jobs import lifecycle
@@ -80,22 +80,26 @@ def _matches(
 
 
 def remove(session: Session, curriculum_id: str, *, force: bool) -> None:
-    """The course is no more; what was spoken of it stays. With ``force`` jobs that work on it are cancelled.
+    """The course is no more; what was spoken of it stays. With ``force`` what uses it is cancelled or ended.
 
     Raises:
         NotFound: there is no such course.
-        Conflict: jobs work on it.
+        Conflict: jobs work on it, or somebody listens to it.
     """
     curricula.get(session, curriculum_id)
     at_work = select(Job.id).where(
-        Job.kind == "speech.prefetch",
+        Job.kind.in_(("speech.prefetch", "deployments.generate")),
         Job.state.in_((QUEUED, RUNNING, PAUSED)),
         Job.params["curriculum_id"].astext == curriculum_id,
     )
     jobs = list(session.scalars(at_work))
-    if jobs and not force:
-        message = f"Curriculum {curriculum_id} is used by {len(jobs)} unfinished jobs; force=true cancels them."
-        raise Conflict(message, job_ids=jobs[:20])
+    listening = sessions.of_curriculum(session, curriculum_id)
+    if (jobs or listening) and not force:
+        used = f"{len(jobs)} unfinished jobs and {len(listening)} sessions"
+        message = f"Curriculum {curriculum_id} is used by {used}; force=true cancels and ends them."
+        raise Conflict(message, job_ids=jobs[:20], session_ids=listening[:20])
     for job_id in jobs:
         lifecycle.cancel(session, job_id)
+    for session_id in listening:
+        sessions.end(session, session_id)
     session.execute(delete(Curriculum).where(Curriculum.id == curriculum_id))

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from models import sign_ins
 from models.accounts import ROLES, Account, ApiKey
 from models.errors import Conflict, Invalid, NotFound
 
@@ -29,8 +30,10 @@ def get(session: Session, account_id: str) -> Account:
     return account
 
 
-def change(session: Session, account_id: str, fields: dict[str, Any]) -> Account:
+def change(session: Session, account_id: str, fields: dict[str, Any], *, keep_sign_in: str | None = None) -> Account:
     """The account with these ``fields``: role, email, disabled, password_hash.
+
+    A new password ends its sign-ins, but for ``keep_sign_in``, and so does disabling.
 
     Raises:
         NotFound: there is none with this id.
@@ -45,6 +48,8 @@ def change(session: Session, account_id: str, fields: dict[str, Any]) -> Account
     for name, value in fields.items():
         setattr(account, name, value)
     session.flush()
+    if "password_hash" in fields or fields.get("disabled"):
+        sign_ins.end_all(session, account_id, but=keep_sign_in)
     return account
 
 

@@ -1,4 +1,4 @@
-"""Signing in, and what everybody does with their own account: password, keys."""
+"""Signing in and out, and what everybody does with their own account: password, keys, tickets."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from sqlalchemy.orm import Session
 
 from app import context
 from app.api import users
-from app.http.access import PUBLIC, SIGNED_IN, Forbidden, Unauthorized
+from app.http.access import PUBLIC, SIGNED_IN, Forbidden, Unauthorized, claims_of
+from app.http.answers import MESSAGE, Answer, Shown
 from app.http.offload import offload
 from app.http.parsing import Text, one_of
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
-from models import accounts
+from models import accounts, redis_keys, sign_ins, tickets
 from models import users as user_rows
 from models.accounts import ROLES, Account, ApiKey
 from models.base import iso
 from models.errors import Invalid, NotFound
+from models.sign_ins import SignIn
 
 blueprint = SurfaceBlueprint("auth", surface=MANAGEMENT, description="Signing in")
 
@@ -30,6 +32,18 @@ class Login(Schema):
 
     username = Text(required=True, minimum=1, maximum=200)
     password = Text(required=True, minimum=1, maximum=1000)
+
+
+class Refresh(Schema):
+    """The refresh token that is good now."""
+
+    refresh_token = Text(required=True, minimum=1, maximum=4000)
+
+
+class Logout(Schema):
+    """The sign-in that ends, where it is not the one of the access token."""
+
+    refresh_token = Text(load_default=None, allow_none=True, maximum=4000)
 
 
 class NewPassword(Schema):
@@ -47,41 +61,138 @@ class NewKey(Schema):
     expires_at = fields.AwareDateTime(load_default=None, allow_none=True, default_timezone=UTC)
 
 
-@blueprint.endpoint("/api/auth/login", access=PUBLIC, methods=("POST",))
+class KeyListed(Shown):
+    """A key, without its secret."""
+
+    id = fields.String()
+    name = fields.String()
+    role = fields.String()
+    created_at = fields.DateTime()
+    expires_at = fields.DateTime(allow_none=True)
+    last_used_at = fields.DateTime(allow_none=True)
+
+
+class KeyMade(KeyListed):
+    """A key, this once with its secret."""
+
+    key = fields.String()
+
+
+class KeyList(Shown):
+    """All of them."""
+
+    keys = fields.List(fields.Nested(KeyListed))
+    total = fields.Integer()
+
+
+class Tokens(Shown):
+    """What opens the rest, for how many seconds, and what gives new ones after them."""
+
+    access_token = fields.String()
+    refresh_token = fields.String()
+    expires_in = fields.Integer()
+
+
+class Ticket(Shown):
+    """What opens one websocket, and for how many seconds it is good."""
+
+    ticket = fields.String()
+    expires_in = fields.Integer()
+
+
+TOKENS = Answer(schema=Tokens)
+
+
+@blueprint.endpoint(
+    "/api/auth/login", access=PUBLIC, methods=("POST",), limit="auth", answers={200: TOKENS}, refuses=(401,)
+)
 @blueprint.arguments(Login)
 def login(body: dict[str, str]) -> dict[str, Any]:
     """Tokens for a username and password; refused alike whether the name or the password is wrong."""
     here = context.current()
+    g.login_username = body["username"].casefold()
+    here.limits.count("login")
+    here.limits.count("login_account")
     with here.database.reading() as session:
         account = accounts.find(session, body["username"])
     # 50 ms of argon2 would stall every other request of this process.
     if not offload(accounts.password_fits, account, body["password"]) or account is None:
         raise Unauthorized("Invalid username or password")
-    return tokens(account)
+    return sign_in(account.id)
 
 
-@blueprint.endpoint("/api/auth/me", access=SIGNED_IN)
+@blueprint.endpoint(
+    "/api/auth/refresh", access=PUBLIC, methods=("POST",), limit="auth", answers={200: TOKENS}, refuses=(401,)
+)
+@blueprint.arguments(Refresh)
+def refresh(body: dict[str, str]) -> dict[str, Any]:
+    """New tokens for a refresh token, which is good this once; used again, it ends the sign-in."""
+    here = context.current()
+    claims = claims_of(body["refresh_token"])
+    if claims is None or claims["type"] != "refresh":
+        raise Unauthorized("Invalid refresh token")
+    seconds = here.settings.refresh_token_seconds
+    with here.database.transaction() as session:
+        row = sign_ins.refresh(session, claims["sign_in"], claims["turn"], seconds=seconds)
+        caller = sign_ins.caller(session, row.id) if row is not None else None
+    if row is None or caller is None:
+        raise Unauthorized("This refresh token was used before or its sign-in has ended; sign in again")
+    return _tokens(row)
+
+
+@blueprint.endpoint("/api/auth/logout", access=SIGNED_IN, methods=("POST",), answers={200: MESSAGE})
+@blueprint.arguments(Logout)
+def logout(body: dict[str, str | None]) -> dict[str, str]:
+    """Ends a sign-in: that of the refresh token in the body, else that of the access token."""
+    ended = g.caller.sign_in_id
+    if body["refresh_token"]:
+        claims = claims_of(body["refresh_token"])
+        if claims is None or claims["type"] != "refresh" or claims["sub"] != g.caller.account_id:
+            raise Invalid("refresh_token: it is not a refresh token of this account")
+        ended = claims["sign_in"]
+    if ended is None:
+        raise Invalid("An API key has no sign-in to end; DELETE /api/auth/keys/{id} revokes it.")
+    with context.current().database.transaction() as session:
+        sign_ins.end(session, ended)
+    return {"message": "Signed out."}
+
+
+@blueprint.endpoint("/api/auth/ws-ticket", access=SIGNED_IN, methods=("POST",), answers={200: Answer(schema=Ticket)})
+def ws_ticket() -> dict[str, Any]:
+    """A ticket that opens one websocket (``?ticket=``), for browsers, which cannot set headers on it."""
+    ticket = tickets.issue(context.current().redis, g.caller)
+    return {"ticket": ticket, "expires_in": redis_keys.TICKET_SECONDS}
+
+
+@blueprint.endpoint("/api/auth/me", access=SIGNED_IN, answers={200: users.USER}, refuses=(404,))
 def me() -> dict[str, Any]:
     """Who the credential stands for, and the role that counts."""
     with context.current().database.reading() as session:
         return users.shown(_own(session)) | {"role": g.caller.role}
 
 
-@blueprint.endpoint("/api/auth/password", access=SIGNED_IN, methods=("POST",))
+@blueprint.endpoint(
+    "/api/auth/password",
+    access=SIGNED_IN,
+    methods=("POST",),
+    limit="auth",
+    answers={200: MESSAGE},
+    refuses=(404,),
+)
 @blueprint.arguments(NewPassword)
 def change_password(body: dict[str, str]) -> dict[str, str]:
-    """Changes the own password."""
+    """Changes the own password, and ends every other sign-in of the account."""
     with context.current().database.reading() as session:
         account = _own(session)
     if not offload(accounts.password_fits, account, body["old_password"]):
         raise Invalid("old_password: it is not the password of this account")
     password_hash = offload(accounts.hash_password, body["new_password"])
     with context.current().database.transaction() as session:
-        user_rows.change(session, account.id, {"password_hash": password_hash})
+        user_rows.change(session, account.id, {"password_hash": password_hash}, keep_sign_in=g.caller.sign_in_id)
     return {"message": "The password was changed."}
 
 
-@blueprint.endpoint("/api/auth/keys", access=SIGNED_IN)
+@blueprint.endpoint("/api/auth/keys", access=SIGNED_IN, answers={200: Answer(schema=KeyList)}, refuses=(404,))
 def list_keys() -> dict[str, Any]:
     """The own keys, without their secrets."""
     with context.current().database.reading() as session:
@@ -89,7 +200,13 @@ def list_keys() -> dict[str, Any]:
     return {"keys": [_key(key) for key in found], "total": len(found)}
 
 
-@blueprint.endpoint("/api/auth/keys", access=SIGNED_IN, methods=("POST",))
+@blueprint.endpoint(
+    "/api/auth/keys",
+    access=SIGNED_IN,
+    methods=("POST",),
+    answers={201: Answer(schema=KeyMade)},
+    refuses=(404,),
+)
 @blueprint.arguments(NewKey)
 def create_key(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """A new key; its secret is shown this once, as ``key``."""
@@ -101,7 +218,7 @@ def create_key(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
         return _key(key) | {"key": secret}, 201
 
 
-@blueprint.endpoint("/api/auth/keys/<key_id>", access=SIGNED_IN, methods=("DELETE",))
+@blueprint.endpoint("/api/auth/keys/<key_id>", access=SIGNED_IN, methods=("DELETE",), answers={200: MESSAGE})
 def revoke_key(key_id: str) -> dict[str, str]:
     """The key opens nothing any more; administrators may revoke anybody's."""
     with context.current().database.transaction() as session:
@@ -127,14 +244,26 @@ def _key(key: ApiKey) -> dict[str, Any]:
     }
 
 
-def tokens(account: Account) -> dict[str, Any]:
-    """An access token and a refresh token for an account."""
+def sign_in(account_id: str) -> dict[str, Any]:
+    """The tokens of a new sign-in."""
+    here = context.current()
+    with here.database.transaction() as session:
+        return _tokens(sign_ins.begin(session, account_id, seconds=here.settings.refresh_token_seconds))
+
+
+def _tokens(row: SignIn) -> dict[str, Any]:
     settings = context.current().settings
-    lifetime = timedelta(seconds=settings.access_token_seconds)
+    claims = {"sign_in": row.id}
     return {
         "access_token": create_access_token(
-            account.id, additional_claims={"role": account.role}, expires_delta=lifetime
+            row.account_id,
+            additional_claims=claims,
+            expires_delta=timedelta(seconds=settings.access_token_seconds),
         ),
-        "refresh_token": create_refresh_token(account.id),
+        "refresh_token": create_refresh_token(
+            row.account_id,
+            additional_claims=claims | {"turn": row.turn},
+            expires_delta=timedelta(seconds=settings.refresh_token_seconds),
+        ),
         "expires_in": settings.access_token_seconds,
     }

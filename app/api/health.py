@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import context
 from app.http.access import PUBLIC, SIGNED_IN
+from app.http.limits import UNCOUNTED
 from app.surfaces import SHARED, SurfaceBlueprint
 from config.versions import VERSION
 from models.base import iso, utc_now
@@ -17,7 +18,7 @@ from models.base import iso, utc_now
 blueprint = SurfaceBlueprint("health", surface=SHARED, description="Whether the service lives")
 
 
-@blueprint.endpoint("/health", access=PUBLIC)
+@blueprint.endpoint("/health", access=PUBLIC, limit=UNCOUNTED)
 def health() -> dict[str, Any]:
     """Whether this process answers, and whether it reaches its database."""
     here = context.current()
@@ -47,7 +48,7 @@ def collect_stats(here: context.Context) -> dict[str, Any]:
     _, size_bytes = here.cached_speech(None)
     return {
         "clients_connected": here.hub.clients_connected(),
-        "active_sessions": 0,
+        "active_sessions": here.active_sessions(None),
         # Whole, as the document shows it: typed clients read an integer.
         "cache_size_mb": round(size_bytes / 2**20),
         "uptime_seconds": int(time.time() - here.started_at),

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flask import g
-from marshmallow import EXCLUDE, Schema
+from marshmallow import EXCLUDE, Schema, fields, validate
 from sqlalchemy.orm import Session
 
 from app import context
 from app.http.access import CLIENT, visible_to
+from app.http.answers import JSON, SPEECH, Answer, Shown
 from app.http.parsing import MAX_PAGE, Count, Text, one_of
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models.base import iso
 from models.errors import Conflict
 from models.jobs import lifecycle, queries
+from models.jobs.shape import counts, shown
 from models.jobs.tables import FAILED, QUEUED, RUNNING, STATES, SUCCEEDED, Job, JobItem
 from tasks import submit
 
@@ -29,6 +32,8 @@ class JobList(Schema):
 
     kind = Text(maximum=100)
     state = Text(maximum=20, validate=one_of(list(STATES)))
+    # Whose parts; without it jobs that are no parts of others.
+    parent = Text(maximum=100)
     limit = Count(load_default=50, minimum=1, clip=MAX_PAGE)
     cursor = Text(maximum=100)
 
@@ -44,7 +49,92 @@ class ItemList(Schema):
     cursor = Count(load_default=-1, minimum=-1)
 
 
-@blueprint.endpoint("/api/jobs", access=CLIENT)
+class Counts(Shown):
+    """How many items a job has, and what became of them."""
+
+    total = fields.Integer()
+    succeeded = fields.Integer()
+    failed = fields.Integer()
+
+
+class Fault(Shown):
+    """Why it failed."""
+
+    code = fields.String()
+    message = fields.String(allow_none=True)
+
+
+class JobShown(Shown):
+    """A job as lists show it."""
+
+    id = fields.String()
+    kind = fields.String()
+    state = fields.String(validate=validate.OneOf(list(STATES)))
+    progress = fields.Float(validate=validate.Range(0, 1))
+    phase = fields.String(allow_none=True)
+    items = fields.Nested(Counts)
+    error = fields.Nested(Fault, allow_none=True)
+    eta_seconds = fields.Float(allow_none=True)
+    version = fields.Integer()
+    created_at = fields.DateTime()
+    started_at = fields.DateTime(allow_none=True)
+    finished_at = fields.DateTime(allow_none=True)
+
+
+class JobDetailed(JobShown):
+    """A job, with its place in the queue."""
+
+    queue_position = fields.Integer(allow_none=True)
+    attempts = fields.Integer()
+    lane = fields.String()
+    resolution = fields.Dict(allow_none=True)
+    request_id = fields.String(allow_none=True)
+    parent_id = fields.String(allow_none=True)
+    updated_at = fields.DateTime()
+
+
+class JobPage(Shown):
+    """Jobs, and where the next ones begin."""
+
+    jobs = fields.List(fields.Nested(JobShown))
+    next_cursor = fields.String(allow_none=True)
+
+
+class ItemShown(Shown):
+    """One item of a job."""
+
+    position = fields.Integer()
+    state = fields.String()
+    attempts = fields.Integer()
+    params = fields.Dict()
+    result = fields.Raw(allow_none=True)
+    error = fields.Nested(Fault, allow_none=True)
+    finished_at = fields.DateTime(allow_none=True)
+
+
+class ItemPage(Shown):
+    """Items, and where the next ones begin."""
+
+    items = fields.List(fields.Nested(ItemShown))
+    total = fields.Integer()
+    next_cursor = fields.Integer(allow_none=True)
+
+
+class JobResult(Shown):
+    """What a job made."""
+
+    job_id = fields.String()
+    state = fields.String()
+    items = fields.Nested(Counts)
+    result = fields.Raw(allow_none=True)
+
+
+JOB = Answer(schema=JobDetailed)
+# Of a spoken text its audio.
+RESULT = replace(SPEECH, media_types=(*SPEECH.media_types, *JSON.media_types), schema=JobResult)
+
+
+@blueprint.endpoint("/api/jobs", access=CLIENT, answers={200: Answer(schema=JobPage)})
 @blueprint.arguments(JobList, location="query")
 def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     """The newest jobs first; ``next_cursor`` continues after the last one."""
@@ -54,6 +144,7 @@ def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
             kind=query.get("kind"),
             state=query.get("state"),
             visible_to=visible_to(g.caller),
+            parent=query.get("parent"),
             before=query.get("cursor"),
             limit=query["limit"] + 1,
         )
@@ -64,14 +155,14 @@ def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@blueprint.endpoint("/api/jobs/<job_id>", access=CLIENT)
+@blueprint.endpoint("/api/jobs/<job_id>", access=CLIENT, answers={200: JOB})
 def get_job(job_id: str) -> dict[str, Any]:
     """One job with its item counts, place in the queue and time to go."""
     with context.current().database.transaction(durable=False) as session:
         return detailed(session, mine(session, job_id))
 
 
-@blueprint.endpoint("/api/jobs/<job_id>/items", access=CLIENT)
+@blueprint.endpoint("/api/jobs/<job_id>/items", access=CLIENT, answers={200: Answer(schema=ItemPage)})
 @blueprint.arguments(ItemList, location="query")
 def list_items(query: dict[str, Any], job_id: str) -> dict[str, Any]:
     """The items of a job in order."""
@@ -88,7 +179,7 @@ def list_items(query: dict[str, Any], job_id: str) -> dict[str, Any]:
     }
 
 
-@blueprint.endpoint("/api/jobs/<job_id>/result", access=CLIENT)
+@blueprint.endpoint("/api/jobs/<job_id>/result", access=CLIENT, answers={200: RESULT}, refuses=(409,))
 def get_result(job_id: str) -> Any:
     """What a finished job made: the audio of a spoken text, else the result as JSON."""
     with context.current().database.transaction(durable=False) as session:
@@ -99,24 +190,26 @@ def get_result(job_id: str) -> Any:
         from app.speaking import send_result
 
         return send_result(job.id, job.result or {}, job.resolution, job.params["clip"]["speed"])
-    return {"job_id": job.id, "state": job.state, "items": _counts(job), "result": job.result}
+    return {"job_id": job.id, "state": job.state, "items": counts(job), "result": job.result}
 
 
-@blueprint.endpoint("/api/jobs/<job_id>/cancel", access=CLIENT, methods=("POST",))
+@blueprint.endpoint("/api/jobs/<job_id>/cancel", access=CLIENT, methods=("POST",), answers={200: JOB}, refuses=(409,))
 def cancel(job_id: str) -> dict[str, Any]:
     """Cancels a job; what is in flight is finished and kept."""
     with context.current().database.transaction() as session:
         return detailed(session, lifecycle.cancel(session, mine(session, job_id).id))
 
 
-@blueprint.endpoint("/api/jobs/<job_id>/pause", access=CLIENT, methods=("POST",))
+@blueprint.endpoint("/api/jobs/<job_id>/pause", access=CLIENT, methods=("POST",), answers={200: JOB}, refuses=(409,))
 def pause(job_id: str) -> dict[str, Any]:
     """Starts nothing more of a job until it is resumed."""
     with context.current().database.transaction() as session:
         return detailed(session, lifecycle.pause(session, mine(session, job_id).id))
 
 
-@blueprint.endpoint("/api/jobs/<job_id>/resume", access=CLIENT, methods=("POST",))
+@blueprint.endpoint(
+    "/api/jobs/<job_id>/resume", access=CLIENT, methods=("POST",), answers={200: JOB}, refuses=(409, 503)
+)
 def resume(job_id: str) -> dict[str, Any]:
     """Goes on with a paused job."""
     with context.current().database.transaction() as session:
@@ -124,7 +217,9 @@ def resume(job_id: str) -> dict[str, Any]:
         return detailed(session, submit.resume(session, job.id, lane=job.lane))
 
 
-@blueprint.endpoint("/api/jobs/<job_id>/retry", access=CLIENT, methods=("POST",))
+@blueprint.endpoint(
+    "/api/jobs/<job_id>/retry", access=CLIENT, methods=("POST",), answers={200: JOB}, refuses=(409, 503)
+)
 def retry(job_id: str) -> dict[str, Any]:
     """Queues a failed or cancelled job again; of one that ended with failed items, those items."""
     with context.current().database.transaction() as session:
@@ -141,24 +236,6 @@ def mine(session: Session, job_id: str) -> Job:
     return queries.get(session, job_id, visible_to=visible_to(g.caller))
 
 
-def shown(job: Job) -> dict[str, Any]:
-    """A job as lists show it."""
-    return {
-        "id": job.id,
-        "kind": job.kind,
-        "state": job.state,
-        "progress": round(job.progress, 4),
-        "phase": job.phase,
-        "items": _counts(job),
-        "error": {"code": job.error_code, "message": job.error_message} if job.error_code else None,
-        "eta_seconds": queries.eta_seconds(job),
-        "version": job.version,
-        "created_at": iso(job.created_at),
-        "started_at": iso(job.started_at),
-        "finished_at": iso(job.finished_at),
-    }
-
-
 def detailed(session: Session, job: Job) -> dict[str, Any]:
     """A job with what costs a query."""
     return shown(job) | {
@@ -170,10 +247,6 @@ def detailed(session: Session, job: Job) -> dict[str, Any]:
         "parent_id": job.parent_id,
         "updated_at": iso(job.updated_at),
     }
-
-
-def _counts(job: Job) -> dict[str, int]:
-    return {"total": job.items_total, "succeeded": job.items_succeeded, "failed": job.items_failed}
 
 
 def _item(item: JobItem) -> dict[str, Any]:

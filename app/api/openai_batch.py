@@ -12,8 +12,10 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 from app import context, speaking
 from app.api.jobs import mine
 from app.api.openai import Speech, what_is_wanted
+from app.callbacks import CallbackUrl
 from app.http import waiting
 from app.http.access import CLIENT
+from app.http.answers import Answer, Shown
 from app.http.offload import offload
 from app.http.parsing import Listing, Text, one_of
 from app.speaking import Wanted
@@ -43,9 +45,27 @@ class Batch(Schema):
 
     items = Listing(fields.Raw(allow_none=True), required=True, validate=validate.Length(1, MAX_ITEMS))
     encoding = Text(load_default="url", maximum=10, validate=one_of(["url", "base64"]))
+    callback_url = CallbackUrl()
 
 
-@blueprint.endpoint("/v1/audio/speech/batch", access=CLIENT, methods=("POST",))
+class BatchShown(Shown):
+    """What became of each text: under ``data`` a result or an error in the order of the texts."""
+
+    id = fields.String(allow_none=True)
+    object = fields.String()
+    status = fields.String()
+    succeeded = fields.Integer()
+    failed = fields.Integer()
+    data = fields.List(fields.Dict())
+
+
+BATCH = {
+    200: Answer(schema=BatchShown),
+    202: Answer(schema=BatchShown, description="What is there so far; the rest goes on"),
+}
+
+
+@blueprint.endpoint("/v1/audio/speech/batch", access=CLIENT, methods=("POST",), answers=BATCH, refuses=(503,))
 @blueprint.arguments(Batch)
 def speak_all(body: Body) -> tuple[Body, int]:
     """A result or an error for each text; 202 with what is there so far when the rest takes longer."""
@@ -68,6 +88,7 @@ def speak_all(body: Body) -> tuple[Body, int]:
                 account_id=g.caller.account_id,
                 items=[_item(each) for each in asked if isinstance(each, Wanted)],
                 certain=True,
+                callback_url=body["callback_url"],
             )
         subscription.job_id = job.id
         ending = waiting.Ending(job.id, subscription)
@@ -78,7 +99,7 @@ def speak_all(body: Body) -> tuple[Body, int]:
     return batch(job.id)
 
 
-@blueprint.endpoint("/v1/audio/speech/batch/<job_id>", access=CLIENT)
+@blueprint.endpoint("/v1/audio/speech/batch/<job_id>", access=CLIENT, answers=BATCH)
 def batch(job_id: str) -> tuple[Body, int]:
     """What has become of each text."""
     here = context.current()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from flask import g
-from marshmallow import Schema
+from marshmallow import Schema, fields, validate
 from sqlalchemy.orm import Session
 
 from app import context
 from app.api.jobs import mine
+from app.callbacks import CallbackUrl
 from app.http.access import CLIENT
+from app.http.answers import Answer, Shown
 from app.http.parsing import Number, Text
 from app.speaking import MAX_SPEED, MIN_SPEED
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
@@ -45,9 +47,41 @@ class Prefetch(Schema):
     voice_id = Text(load_default=None, allow_none=True, maximum=100)
     provider = Text(load_default=None, allow_none=True, maximum=100)
     speed = Number(MIN_SPEED, MAX_SPEED, load_default=1.0)
+    callback_url = CallbackUrl()
 
 
-@blueprint.endpoint("/api/tts/prefetch/topic", access=CLIENT, methods=("POST",))
+class PrefetchStarted(Shown):
+    """The job that makes what is missing."""
+
+    job_id = fields.String()
+    status = fields.String(validate=validate.OneOf([*_STATUS.values(), "completed_with_errors"]))
+    total_segments = fields.Integer()
+    cached_segments = fields.Integer()
+
+
+class PrefetchShown(PrefetchStarted):
+    """How far it has come."""
+
+    progress = fields.Float()
+    completed_segments = fields.Integer()
+    failed_segments = fields.Integer()
+    curriculum_id = fields.String()
+    topic_id = fields.String(allow_none=True)
+    voice_id = fields.String()
+    created_at = fields.DateTime()
+    finished_at = fields.DateTime(allow_none=True)
+
+
+SHOWN = Answer(schema=PrefetchShown)
+
+
+@blueprint.endpoint(
+    "/api/tts/prefetch/topic",
+    access=CLIENT,
+    methods=("POST",),
+    answers={202: Answer(schema=PrefetchStarted)},
+    refuses=(404, 503),
+)
 @blueprint.arguments(Prefetch)
 def start(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Queues the segments of a topic, or of the whole course, that are not there yet."""
@@ -61,14 +95,16 @@ def start(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     }, 202
 
 
-@blueprint.endpoint("/api/tts/prefetch/<job_id>", access=CLIENT)
+@blueprint.endpoint("/api/tts/prefetch/<job_id>", access=CLIENT, answers={200: SHOWN})
 def status(job_id: str) -> dict[str, Any]:
     """How far it has come."""
     with context.current().database.transaction(durable=False) as session:
         return _shown(_mine(session, job_id))
 
 
-@blueprint.endpoint("/api/tts/prefetch/<job_id>", access=CLIENT, methods=("DELETE",))
+@blueprint.endpoint(
+    "/api/tts/prefetch/<job_id>", access=CLIENT, methods=("DELETE",), answers={200: SHOWN}, refuses=(409,)
+)
 def cancel(job_id: str) -> dict[str, Any]:
     """Cancels it; what was made stays."""
     with context.current().database.transaction() as session:
@@ -84,6 +120,7 @@ def prefetch(
     voice_id: str | None = None,
     provider: str | None = None,
     speed: float = 1.0,
+    callback_url: str | None = None,
 ) -> Job:
     """The job that makes the missing segments; each segment is an item, those that are there are done already.
 
@@ -121,6 +158,7 @@ def prefetch(
         items=items,
         # After a start the live worker is there first; those that serve the background follow within seconds.
         certain=True,
+        callback_url=callback_url,
     )
     return job
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, jsonify, request, url_for
-from marshmallow import EXCLUDE, Schema, ValidationError, pre_load
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
 from app import context, listening, speaking
+from app.callbacks import CallbackUrl
 from app.http.access import ADMIN, CLIENT
+from app.http.answers import SPEECH, Answer, Message, Shown
+from app.http.limits import UNCOUNTED
 from app.http.parsing import Number, QueryNumber, QueryWhole, Text, Whole, one_of
 from app.http.waiting import ClientGone
 from app.speaking import MAX_CHARACTERS, MAX_SPEED, MIN_SPEED
@@ -47,6 +51,7 @@ class Speak(Schema):
     channels = Whole(1, 2, load_default=1)
     loudness_lufs = Number(MIN_LUFS, MAX_LUFS, load_default=None, allow_none=True)
     seed = Whole(0, MAX_SEED, load_default=None, allow_none=True)
+    callback_url = CallbackUrl()
 
     @pre_load
     def take_synonym(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -98,7 +103,54 @@ def form_of(format_name: str, asked: dict[str, Any]) -> Form:
     return Form(format_name, rate, asked["channels"], round(asked["loudness_lufs"] or 0.0, 2))
 
 
-@blueprint.endpoint("/api/tts", access=CLIENT, methods=("POST",))
+class Accepted(Shown):
+    """Where to come back."""
+
+    job_id = fields.String()
+    status = fields.String()
+    status_url = fields.String()
+
+
+class Looked(Shown):
+    """Whether it is there; ``duration_seconds`` only if it is."""
+
+    cache_hit = fields.Boolean()
+    duration_seconds = fields.Float(allow_none=True)
+
+
+class Emptied(Message):
+    """How much was removed."""
+
+    removed_entries = fields.Integer()
+    freed_bytes = fields.Integer()
+
+
+# Not in the body, which is the same with and without them.
+MANNER = [
+    {
+        "in": "query",
+        "name": "stream",
+        "description": "1: the audio is sent while it is made",
+        "schema": {"type": "integer", "enum": [0, 1], "default": 0},
+    },
+    {
+        "in": "header",
+        "name": "Prefer",
+        "description": "`respond-async`: a job is the answer, its audio comes later",
+        "schema": {"type": "string"},
+    },
+]
+
+
+@blueprint.endpoint(
+    "/api/tts",
+    access=CLIENT,
+    methods=("POST",),
+    limit=UNCOUNTED,
+    answers={200: SPEECH, 202: Answer(schema=Accepted, description="With `Prefer: respond-async`")},
+    refuses=(404, 429, 503),
+)
+@blueprint.doc(parameters=MANNER)
 @blueprint.arguments(Speak)
 def generate(body: dict[str, Any]) -> Response:
     """The spoken text as one audio file; with ``Prefer: respond-async`` a job to come back for.
@@ -112,11 +164,13 @@ def generate(body: dict[str, Any]) -> Response:
     asked = {name: body[name] for name in ("text", "voice_id", "provider", "speed", "seed", "curriculum_id")}
     wanted = speaking.wanted(form=form, **asked)
     if "respond-async" in request.headers.get("Prefer", ""):
-        return _accepted(wanted)
+        return _accepted(wanted, body["callback_url"])
+    if body["callback_url"] is not None:
+        raise Invalid("callback_url: this answer is the end; with Prefer: respond-async there is a job to be told of")
     return _stream(wanted) if streamed and listening.breaks_are_seen() else speaking.whole(wanted)
 
 
-@blueprint.endpoint("/api/tts/cache", access=CLIENT)
+@blueprint.endpoint("/api/tts/cache", access=CLIENT, answers={200: Answer(schema=Looked)})
 @blueprint.arguments(Look, location="query")
 def look_up(query: dict[str, Any]) -> dict[str, Any]:
     """Whether a text is there already, and how long it lasts."""
@@ -126,7 +180,7 @@ def look_up(query: dict[str, Any]) -> dict[str, Any]:
     return {"cache_hit": seconds is not None, "duration_seconds": seconds and round(seconds, 3)}
 
 
-@blueprint.endpoint("/api/tts/cache", access=ADMIN, methods=("DELETE",))
+@blueprint.endpoint("/api/tts/cache", access=ADMIN, methods=("DELETE",), answers={200: Answer(schema=Emptied)})
 def empty_cache() -> dict[str, Any]:
     """Forgets all speech that is not pinned; what is being made goes on."""
     with context.current().database.transaction() as session:
@@ -151,7 +205,13 @@ def cache_stats() -> dict[str, Any]:
     }
 
 
-@blueprint.endpoint("/api/speech/<key>.<extension>", access=CLIENT, methods=("GET",))
+@blueprint.endpoint(
+    "/api/speech/<key>.<extension>",
+    access=CLIENT,
+    limit=UNCOUNTED,
+    answers={200: SPEECH, 206: replace(SPEECH, description="The part that `Range` asks for")},
+    refuses=(416, 429, 503),
+)
 @blueprint.arguments(Fetch, location="query")
 def stored(query: dict[str, Any], key: str, extension: str) -> Response:
     """A clip that was made, in any form, with byte ranges; HEAD works too."""
@@ -186,8 +246,8 @@ def _stream(wanted: speaking.Wanted) -> Response:
     return response
 
 
-def _accepted(wanted: speaking.Wanted) -> Response:
-    job = speaking.accept(wanted)
+def _accepted(wanted: speaking.Wanted, callback_url: str | None) -> Response:
+    job = speaking.accept(wanted, callback_url=callback_url)
     url = url_for("jobs.get_job", job_id=job.id)
     response = jsonify({"job_id": job.id, "status": job.state, "status_url": url})
     response.status_code = 202

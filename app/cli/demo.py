@@ -47,6 +47,8 @@ def welcome(configured: Settings, *, sample: bool) -> None:
     say("\n" + "\n".join(f"  {name.ljust(width)}  {value}" for name, value in shown) + "\n")
     if configured.open_surfaces:
         say(f"ANYBODY who reaches it may use: {', '.join(sorted(configured.open_surfaces))} (OPEN_SURFACES).")
+    if not configured.rate_limits:
+        say("NOBODY is held back from asking too often, nor from guessing passwords (RATE_LIMITS=off).")
 
 
 def speak_sample(here: Context, console: Console) -> None:
@@ -109,7 +111,7 @@ def _links(here: Context) -> list[tuple[str, str]]:
         admin = accounts.find(session, "admin")
     if admin is None or admin.disabled:
         return []
-    token = auth.tokens(admin)["access_token"]
+    token = auth.sign_in(admin.id)["access_token"]
     valid = duration(here.settings.access_token_seconds)
     return [("Listen", f"{address(here.settings)}/#token={token}"), ("", f"(this link signs you in, for {valid})")]
 

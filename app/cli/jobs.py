@@ -9,10 +9,11 @@ from typing import Any
 from rich.console import Console
 from sqlalchemy.orm import Session
 
-from app.api.jobs import detailed, shown
+from app.api.jobs import detailed
 from app.cli import FAILED, OK, USAGE, progress, reach
 from app.cli.output import Failed, counted, duration, moment, on_terminal, show_columns, show_json, show_pairs
 from models.jobs import lifecycle, queries
+from models.jobs.shape import shown
 from models.jobs.tables import FAILED as JOB_FAILED
 from models.jobs.tables import STATES, SUCCEEDED, Job
 from tasks import kinds, submit

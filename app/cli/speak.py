@@ -64,7 +64,7 @@ def _ask(here: Context, wanted: dict[str, Any]) -> tuple[bytes, Any]:
         admin = accounts.find(session, "admin")
     if admin is None:
         raise Failed("There is no user admin to speak for; `python -m app migrate` makes one.")
-    token = auth.tokens(admin)["access_token"]
+    token = auth.sign_in(admin.id)["access_token"]
     answer = current_app.test_client().post("/api/tts", json=wanted, headers={"Authorization": f"Bearer {token}"})
     with answer:
         if answer.status_code != 200:

@@ -12,7 +12,8 @@ from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.exceptions import PyJWTError
 
 from app import context
-from models import accounts
+from app.http import idempotency
+from models import accounts, sign_ins, tickets
 from models.accounts import Caller
 
 # Who may use a route; None is everybody.
@@ -46,6 +47,7 @@ def guarded(view: Callable[..., Any], *, allowed: Access, enter: Callable[[], st
         surface_name = enter()
         if allowed is not None:
             g.caller = authorize(surface_name, allowed)
+            return idempotency.once(lambda: view(*args, **kwargs))
         return view(*args, **kwargs)
 
     enforce.access = allowed  # type: ignore[attr-defined]
@@ -89,17 +91,22 @@ def _is_socket() -> bool:
 
 
 def _caller() -> Caller | None:
+    here = context.current()
     offered = _offered()
     if not offered or "\0" in offered:
-        return None
-    claims = _claims(offered)
-    with context.current().database.reading() as session:
-        if claims is None:
-            return accounts.caller_of_key(session, offered)
-        return accounts.caller_of_account(session, str(claims["sub"])) if claims.get("type") == "access" else None
+        ticket = request.args.get("ticket", "") if _is_socket() else ""
+        return tickets.redeem(here.redis, ticket) if ticket else None
+    claims = claims_of(offered)
+    with here.database.reading() as session:
+        if claims is not None:
+            return sign_ins.caller(session, claims["sign_in"]) if claims["type"] == "access" else None
+        caller = accounts.caller_of_key(session, offered)
+    if caller is not None:
+        here.counters.key_used(offered)
+    return caller
 
 
-def _claims(offered: str) -> dict[str, Any] | None:
+def claims_of(offered: str) -> dict[str, Any] | None:
     """What a token of ours says; None of anything else, as a key that an operator chose may have dots, too."""
     if offered.count(".") != 2:
         return None
@@ -107,4 +114,4 @@ def _claims(offered: str) -> dict[str, Any] | None:
         claims: dict[str, Any] = decode_token(offered)
     except (PyJWTError, JWTExtendedException, ValueError):
         return None
-    return claims
+    return claims if "sign_in" in claims else None

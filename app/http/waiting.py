@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
 from flask import request
@@ -22,6 +23,9 @@ PEEK_SECONDS = 0.25
 REREAD_SECONDS = 2.0
 
 
+Gone = Callable[[], bool]
+
+
 class ClientGone(Exception):
     """The client hung up; nobody will read the answer."""
 
@@ -29,14 +33,16 @@ class ClientGone(Exception):
 class Ending:
     """Looks out for the end of a job; ``subscription`` was opened before the job was submitted.
 
-    Made inside a request, and of use beyond it: an answer that is sent in pieces outlives its request.
+    Made inside a request, and of use beyond it: an answer that is sent in pieces outlives its request. ``gone`` says
+    that nobody waits any more; by default that the request's client hung up.
     """
 
-    def __init__(self, job_id: str, subscription: Subscription) -> None:
+    def __init__(self, job_id: str, subscription: Subscription, gone: Gone | None = None) -> None:
         self._job_id = job_id
         self._subscription = subscription
         self._database = context.current().database
-        self._connection = request.environ.get("gunicorn.socket")
+        connection = request.environ.get("gunicorn.socket")
+        self._gone = gone or (lambda: client_gone(connection))
         self._reread = time.monotonic() + REREAD_SECONDS
 
     def poll(self, timeout_seconds: float) -> News | None:
@@ -51,7 +57,7 @@ class Ending:
             news = self._read() or news
         if news is not None and news["id"] == self._job_id and news["state"] in ENDED:
             return news
-        if news is None and client_gone(self._connection):
+        if news is None and self._gone():
             raise ClientGone
         return None
 
@@ -80,14 +86,14 @@ def within(ending: Ending, seconds: float) -> News | None:
     return None
 
 
-def until_ended(job_id: str, subscription: Subscription, *, timeout_seconds: float) -> News:
+def until_ended(job_id: str, subscription: Subscription, *, timeout_seconds: float, gone: Gone | None = None) -> News:
     """The news that the job has ended.
 
     Raises:
         ClientGone: the client hung up.
         Unavailable: the job did not end in time.
     """
-    news = within(Ending(job_id, subscription), timeout_seconds)
+    news = within(Ending(job_id, subscription, gone), timeout_seconds)
     if news is not None:
         return news
     raise Unavailable(f"Job {job_id} did not end within {timeout_seconds:g} s.", retry_after_seconds=5)

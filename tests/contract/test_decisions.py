@@ -22,12 +22,13 @@ from tests.contract.document import Document, Request, assert_shaped, quoted
 DECISIONS = Document("decisions")
 SPEAK = Request("POST", "/api/tts", {"Content-Type": "application/json"})
 
-# Paths of decisions.md that are tested here or in test_management.
+# Paths of decisions.md that are tested in this folder.
 HERE = {
     "GET /health",
     "GET /api/stats",
     "GET /api/jobs",
     "GET /api/jobs/{id}/result",
+    "GET /api/jobs/{id}/deliveries",
     "POST /api/tts",
     "GET /api/speech/{clip}.{ext}",
     "GET /api/tts/cache",
@@ -38,6 +39,10 @@ HERE = {
     "GET /api/tts/voices",
     "GET /api/speech/{clip}/captions",
     "GET /api/curriculum/{id}/topics/{topic_id}/captions",
+    "POST /api/auth/refresh",
+    "POST /api/auth/logout",
+    "POST /api/auth/ws-ticket",
+    "DELETE /api/sessions/{id}",
     "GET /api/auth/me",
     "POST /api/auth/password",
     "GET /api/auth/keys",
@@ -48,6 +53,10 @@ HERE = {
     "GET /api/users/{id}",
     "PATCH /api/users/{id}",
     "DELETE /api/users/{id}",
+    "POST /api/deployments/{id}/retry",
+    "GET /api/deployments/{id}/manifest",
+    "GET /api/deployments/{id}/bundle",
+    "GET /api/deployments/{id}/captions",
     "GET /api/curriculum/search",
     "GET /api/curriculum/{id}/export",
 }

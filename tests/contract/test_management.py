@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import re
+import socket
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -25,66 +28,25 @@ from tests import making
 from tests.conftest import API_KEY, CLIENT_KEY, PASSWORD, eventually
 from tests.contract.conftest import Reach, assert_refused, routes, template
 from tests.contract.document import Document, Request, assert_shaped, quoted
+from tests.contract.headings import LATER, LEADING, MANAGEMENT, NO_PROMISE, documented, tested
 from tests.web import Web, serving
-
-MANAGEMENT = Document("management")
-Test = TypeVar("Test", bound=Callable[..., None])
-
-# What stands under these headings promises nothing that could be asked for.
-NO_PROMISE = {"Related Pages"}
-
-# What this version does not have yet. A heading leaves the list when its endpoint comes, and gets a test.
-LATER = {
-    *("List Sessions", "Get Session", "Create Session", "Update Session"),
-    *("List Import Jobs", "Start Import", "Get Import Status", "Cancel Import"),
-    *("List Deployments", "Schedule Deployment", "Get Deployment Status", "Start Deployment"),
-    *("Pause Deployment", "Resume Deployment", "Cancel Deployment"),
-    *("Audio Streaming", "Rate Limiting", "CORS"),
-}
-LATER_MESSAGES = {"log_entry", "client_connected", "client_disconnected"}
-
-# Lines that only lead over to an example.
-_LEADING = {"Response:", "Query Parameters:", "Message types:", "All errors follow this format:"}
-
-_tested: dict[str, set[str]] = {}
-
-
-def documented(title: str, *prose: str) -> Callable[[Test], Test]:
-    """Says that a test answers for a heading, and for these sentences under it."""
-
-    def note(test: Test) -> Test:
-        _tested.setdefault(title, set()).update(prose)
-        return test
-
-    return note
 
 
 def test_every_heading_has_a_test_or_is_known_to_be_later_work() -> None:
+    for path in sorted(Path(__file__).parent.glob("test_management_*.py")):
+        importlib.import_module(f"tests.contract.{path.stem}")
     said = {title for title, heading in MANAGEMENT.headings.items() if heading.says_something}
-    assert not (LATER | NO_PROMISE) & set(_tested)
-    assert said == set(_tested) | LATER | NO_PROMISE
-
-
-def test_every_sentence_under_a_tested_heading_is_answered_for() -> None:
-    loose = {
-        title: set(MANAGEMENT[title].prose) - _LEADING - prose
-        for title, prose in _tested.items()
-        if set(MANAGEMENT[title].prose) - _LEADING - prose
-    }
-    assert loose == {}
+    assert not (LATER | NO_PROMISE) & set(tested)
+    assert said == set(tested) | LATER | NO_PROMISE
+    loose = {title: set(MANAGEMENT[title].prose) - LEADING - prose for title, prose in tested.items()}
+    # Every sentence under a tested heading is answered for.
+    assert {title: prose for title, prose in loose.items() if prose} == {}
 
 
 @pytest.mark.parametrize("title", sorted(LATER))
-def test_what_is_later_work_does_not_exist_yet(client: FlaskClient, admin: dict[str, str], title: str) -> None:
-    heading = MANAGEMENT[title]
-    if title in ("Rate Limiting", "CORS"):
-        origin = quoted(MANAGEMENT["CORS"].bullets[0])[0]
-        headers = client.get("/api/stats", headers=admin | {"Origin": origin}).headers
-        begun = "RateLimit-Limit" if title == "Rate Limiting" else "Access-Control-Allow-Origin"
-        assert begun not in headers, f"{title} exists now: take it off LATER and test it"
-    else:
-        promised = template(heading.request.method, heading.request.target)
-        assert promised not in routes(client), f"{title} exists now: take it off LATER and test it"
+def test_what_is_later_work_does_not_exist_yet(client: FlaskClient, title: str) -> None:
+    promised = template(MANAGEMENT[title].request.method, MANAGEMENT[title].request.target)
+    assert promised not in routes(client), f"{title} exists now: take it off LATER and test it"
 
 
 @documented(
@@ -380,24 +342,37 @@ def open_web(configured: Settings) -> Iterator[Web]:
 @documented("Real-time Updates")
 @pytest.mark.parametrize("mode", ["closed", "open"])
 def test_the_socket_sends_the_documented_messages(
-    request: pytest.FixtureRequest, clean: None, customer: dict[str, str], mode: str
+    request: pytest.FixtureRequest, clean: None, admin: dict[str, str], mode: str
 ) -> None:
     web: Web = request.getfixturevalue("web" if mode == "closed" else "open_web")
     shown = MANAGEMENT["Real-time Updates"]
     if mode == "closed":
         assert web.close_code(shown.request.target) == 4401
-    with web.socket(shown.request.target, header=customer if mode == "closed" else {}) as watcher:
+    seeing = admin if mode == "closed" else {}
+    with web.socket(shown.request.target, header=seeing) as watcher:
         assert watcher.next()["type"] == "connected"
         figures = watcher.next()
         assert figures["type"] == "stats_update"
         assert_shaped(figures["data"], MANAGEMENT["Statistics"].answer)
-        with web.socket(shown.request.target, header=customer if mode == "closed" else {}) as other:
-            other.until("stats_update")
+        with web.socket(shown.request.target, header=seeing) as other:
+            client_id = other.next()["data"]["client_id"]
+            came = watcher.until("client_connected", lambda data: data["client_id"] == client_id)
+        went = watcher.until("client_disconnected", lambda data: data["client_id"] == client_id)
+        # What gunicorn makes of this, it logs.
+        with socket.create_connection(("127.0.0.1", web.port)) as connection:
+            connection.sendall(b"NONSENSE\r\n\r\n")
+        line = watcher.until("log_entry", lambda data: "NONSENSE" in data["message"])
         watcher.send({"type": "ping"})
-        heard = {message["type"] for message in watcher.collect("pong")}
-    documented_types = {quoted(line)[0] for line in shown.bullets}
-    assert documented_types == {"stats_update"} | LATER_MESSAGES
-    assert not heard & LATER_MESSAGES, "exists now: take it off LATER_MESSAGES and test it"
+        watcher.until("pong")
+    promised = Document("decisions").sentence("`/ws` envelope")
+    for kind, data in {"client_connected": came, "client_disconnected": went, "log_entry": line}.items():
+        (fields,) = re.findall(rf"`[\w|]*{kind}[\w|]*\.data`? = `\{{(.*?)\}}`", promised)
+        assert set(data) == set(fields.split(", ")), kind
+    assert came["clients_connected"] >= 2
+    assert went["clients_connected"] >= 1
+    assert {quoted(line)[0] for line in shown.bullets} == {
+        *("stats_update", "log_entry", "client_connected", "client_disconnected")
+    }
 
 
 def _default(line: str) -> str:
