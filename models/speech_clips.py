@@ -17,8 +17,8 @@ from functools import cache
 from typing import Any, cast
 from uuid import uuid4
 
-from sqlalchemy import Double, Index, Table, bindparam, delete, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Double, Index, Table, Text, bindparam, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from config.versions import TEXT_RULES
@@ -83,10 +83,13 @@ class ClipSpec:
 
 def ready_keys(session: Session, keys: Sequence[str]) -> dict[str, float]:
     """Which of these clips are ready, with the seconds each lasts."""
-    query = select(SpeechClip.key, SpeechClip.duration_seconds).where(
-        SpeechClip.key.in_(keys), SpeechClip.state == READY
-    )
+    query = select(SpeechClip.key, SpeechClip.duration_seconds).where(_among(keys), SpeechClip.state == READY)
     return {key: seconds or 0.0 for key, seconds in session.execute(query)}
+
+
+def _among(keys: Iterable[str]) -> ColumnElement[bool]:
+    # As one array: of single parameters a statement takes 65,535, and a course may have more segments.
+    return SpeechClip.key == func.any(bindparam("keys", list(keys), type_=ARRAY(Text)))
 
 
 def ready(session: Session, key: str) -> SpeechClip | None:
@@ -97,7 +100,7 @@ def ready(session: Session, key: str) -> SpeechClip | None:
 
 def all_ready(session: Session, keys: Iterable[str]) -> list[SpeechClip]:
     """Those of the clips that are there."""
-    return list(session.scalars(select(SpeechClip).where(SpeechClip.key.in_(list(keys)), SpeechClip.state == READY)))
+    return list(session.scalars(select(SpeechClip).where(_among(keys), SpeechClip.state == READY)))
 
 
 def claim(session: Session, spec: ClipSpec, *, node: str, lease_seconds: float) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, ForeignKey, delete, exists
+from sqlalchemy import ColumnElement, ForeignKey, delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -31,6 +31,11 @@ def pin(session: Session, job_id: str, keys: Iterable[str]) -> None:
 def unpin(session: Session, job_id: str) -> None:
     """The job holds nothing any more."""
     session.execute(delete(SpeechPin).where(SpeechPin.job_id == job_id))
+
+
+def holds(session: Session, job_id: str) -> bool:
+    """Whether the job holds anything."""
+    return session.scalar(select(SpeechPin.clip_key).where(SpeechPin.job_id == job_id).limit(1)) is not None
 
 
 def pinned() -> ColumnElement[bool]:

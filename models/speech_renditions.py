@@ -15,13 +15,14 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Table,
+    Text,
     and_,
     bindparam,
     func,
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from config.versions import CLIP_FORMAT
@@ -89,6 +90,18 @@ class Found:
     duration_seconds: float
     sample_rate_hz: int
 
+    def as_result(self, *, cached: bool) -> dict[str, Any]:
+        """For the row of the unit that made or found it."""
+        return {
+            "clip": self.clip_key,
+            "form": asdict(self.form),
+            "file": self.file,
+            "size_bytes": self.size_bytes,
+            "duration_seconds": round(self.duration_seconds, 3),
+            "sample_rate_hz": self.sample_rate_hz,
+            "cached": cached,
+        }
+
 
 def find(session: Session, key: str, form: Form) -> Found | None:
     """The rendition of a ready clip, in one query; None when it has to be made."""
@@ -98,8 +111,27 @@ def find(session: Session, key: str, form: Form) -> Found | None:
     return Found(key, form, row.file, row.size_bytes, row.duration_seconds or 0.0, row.clip_rate or 0)
 
 
+def find_all(session: Session, keys: Collection[str], form: Form) -> dict[str, Found]:
+    """Those of these clips that are there in this form, by their keys."""
+    rows = session.execute(_find_all_statement(), {"clips": list(keys)} | asdict(form))
+    return {
+        row.key: Found(row.key, form, row.file, row.size_bytes, row.duration_seconds or 0.0, row.clip_rate or 0)
+        for row in rows
+    }
+
+
+@cache
+def _find_all_statement() -> Any:
+    wanted = _RENDITIONS.c.clip_key == func.any(bindparam("clips", type_=ARRAY(Text)))
+    return _find_where(wanted).add_columns(_CLIPS.c.key)
+
+
 @cache
 def _find_statement() -> Any:
+    return _find_where(_RENDITIONS.c.clip_key == bindparam("clip"))
+
+
+def _find_where(which: ColumnElement[bool]) -> Any:
     rendition = _RENDITIONS.c
     return (
         select(
@@ -107,7 +139,7 @@ def _find_statement() -> Any:
         )
         .join(_CLIPS, _CLIPS.c.key == rendition.clip_key)
         .where(
-            rendition.clip_key == bindparam("clip"),
+            which,
             *(rendition[name] == bindparam(name) for name in Form.__dataclass_fields__),
             _CLIPS.c.state == READY,
         )

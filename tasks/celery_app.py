@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from celery import Celery
+from typing import Any
+
+from celery import Celery, signals
 from kombu import Queue
 
 from config import logs, settings, voices
+from models.log_stream import LogStream
 from tasks.kinds import KINDS
 
 _settings = settings.load()
@@ -62,6 +65,7 @@ app.conf.update(
         # expires: after a pause nobody wants the missed ones.
         "reclaim": {"task": "upkeep.reclaim", "schedule": 5.0, "options": {"queue": "upkeep", "expires": 5}},
         "trim": {"task": "upkeep.trim_cache", "schedule": 60.0, "options": {"queue": "upkeep", "expires": 60}},
+        "deliver": {"task": "outbox.deliver", "schedule": 5.0, "options": {"queue": "io", "expires": 5}},
     },
 )
 
@@ -86,6 +90,13 @@ def _share(job_id: str) -> None:
     sharing.help_with(job_id)
 
 
+@app.task(name="outbox.deliver")
+def _deliver(_: str = "") -> None:
+    from tasks import outbox
+
+    outbox.deliver()
+
+
 @app.task(name="upkeep.reclaim")
 def _reclaim() -> None:
     from tasks import upkeep
@@ -98,6 +109,12 @@ def _trim_cache() -> None:
     from tasks import upkeep
 
     upkeep.trim_cache()
+
+
+@signals.beat_init.connect
+def _show_logs(**_: Any) -> None:
+    # The web process and the command line import this too; workers see to it in tasks/worker.py.
+    LogStream(_settings.redis_url).install()
 
 
 logs.configure(_settings.log_level)

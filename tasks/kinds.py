@@ -31,6 +31,10 @@ KINDS: dict[str, Kind] = {
         Kind("speech.speak", "tasks.speech:speak", live=True, lease_seconds=10.0),
         Kind("speech.batch", "tasks.speech:batch_text", sliced=True, id_prefix="batch_"),
         Kind("speech.prefetch", "tasks.speech:prefetch_segment", sliced=True, id_prefix="prefetch_"),
+        # Planned when it is due, and again while nobody can speak: for about an hour. Its voices have all night, and
+        # whoever loses so many workers in a row is to blame for it.
+        Kind("deployments.generate", "tasks.deployments:generate", id_prefix="deploy_", attempts=10),
+        Kind("deployments.voice", "tasks.speech:batch_text", sliced=True, attempts=6),
     )
 }
 

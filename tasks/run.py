@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,11 +14,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from config.logs import request_id
-from models import events
+from models import events, workers
 from models.db import is_disconnect
 from models.errors import LeaseLost
 from models.events import Doorbell
+from models.jobs import spreading
 from models.jobs import work as units
+from models.jobs.lifecycle import NewJob
 from models.jobs.tables import Job, JobItem
 from tasks import submit
 from tasks.kinds import Kind, get
@@ -41,6 +43,18 @@ class Done:
     """What a body made: the result for the row, and what to write with it in the same transaction."""
 
     result: dict[str, Any]
+    store: Callable[[Session], None] | None = None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What a body planned: the jobs that do the work, what to write with them, and what to note of it in its params.
+
+    Without ``children`` those that the job has go on.
+    """
+
+    children: Sequence[NewJob] | None
+    notes: Mapping[str, Any] = field(default_factory=dict)
     store: Callable[[Session], None] | None = None
 
 
@@ -93,7 +107,7 @@ class Work:
             log.warning("Progress was not stored: %s", fault.orig)
 
 
-Body = Callable[[Work], Done]
+Body = Callable[[Work], Done | Spread]
 _pace: dict[str, float] = {}
 
 
@@ -170,7 +184,12 @@ def _perform(process: Process, kind: Kind, body: Body, job: Job, unit: Job | Job
 def _settle(process: Process, kind: Kind, unit: Job | JobItem, body: Body, work: Work) -> None:
     """Calls the body and stores the outcome, whatever it is."""
     try:
-        _store_success(process, unit, body(work))
+        outcome = body(work)
+        if isinstance(outcome, Spread):
+            assert isinstance(unit, Job)
+            _store_plan(process, unit, outcome)
+        else:
+            _store_success(process, unit, outcome)
     except LeaseLost:
         raise
     except Stopped:
@@ -199,6 +218,19 @@ def _store_success(process: Process, unit: Job | JobItem, done: Done) -> None:
         if done.store is not None:
             process.database.persist(done.store)
         raise
+
+
+def _store_plan(process: Process, job: Job, plan: Spread) -> None:
+    def store(session: Session) -> None:
+        able = partial(workers.able, session)
+        if plan.store is not None:
+            plan.store(session)
+        if plan.children is None:
+            spreading.go_on(session, job, able=able)
+        else:
+            spreading.spread(session, job, plan.children, able=able, notes=plan.notes)
+
+    process.database.persist(store)
 
 
 def _park(session: Session, unit: Job | JobItem, parked: Parked) -> None:

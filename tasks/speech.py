@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from typing import Any
 
 import redis
@@ -63,7 +62,7 @@ def _speak(work: Work, form: Form, *, streamed: bool = False) -> Done:
     if token is not None:
         return _make(work, spec, token, form, streamed=streamed)
     if wanted is not None and work.process.files.exists(wanted.file):
-        return Done(_result(wanted, cached=True))
+        return Done(wanted.as_result(cached=True))
     if source is None:
         # Somebody else makes it; who claimed it just now may have finished in between, which _park sees.
         raise Parked(
@@ -121,7 +120,7 @@ def _make(work: Work, spec: ClipSpec, token: str, form: Form, *, streamed: bool)
 
     asked = files[-1]
     found = Found(spec.key, asked.form, asked.file, asked.size_bytes, clip.duration_seconds, clip.sample_rate_hz)
-    return Done(_result(found, cached=False), write)
+    return Done(found.as_result(cached=False), write)
 
 
 def _timed(passage: Passage) -> dict[str, Any]:
@@ -143,7 +142,7 @@ def _derive(work: Work, source: Found, form: Form) -> Done:
     found = Found(
         source.clip_key, file.form, file.file, file.size_bytes, source.duration_seconds, source.sample_rate_hz
     )
-    return Done(_result(found, cached=True), lambda session: speech_renditions.add(session, source.clip_key, file))
+    return Done(found.as_result(cached=True), lambda session: speech_renditions.add(session, source.clip_key, file))
 
 
 def store(files: FileStore, clip: Clip, form: Form) -> MadeFile:
@@ -202,15 +201,3 @@ def _abandon(session: Session, key: str, token: str) -> None:
 
 def _renew_clip(session: Session, tokens: Iterable[str], seconds: float) -> set[str]:
     return speech_clips.renew(session, tokens, lease_seconds=seconds)
-
-
-def _result(found: Found, *, cached: bool) -> dict[str, object]:
-    return {
-        "clip": found.clip_key,
-        "form": asdict(found.form),
-        "file": found.file,
-        "size_bytes": found.size_bytes,
-        "duration_seconds": round(found.duration_seconds, 3),
-        "sample_rate_hz": found.sample_rate_hz,
-        "cached": cached,
-    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import redis
@@ -41,10 +42,11 @@ def open_database(settings: Settings, client: redis.Redis, *, pool_size: int = 1
     """The database whose commits ring workers and tell watchers."""
 
     def deliver(signals: list[Signal]) -> None:
+        # Events first: whoever is woken may publish the next one before we had published ours.
+        events.publish(client, [signal for signal in signals if isinstance(signal, Event)])
         for signal in signals:
             if isinstance(signal, Doorbell):
                 ring(signal, client)
-        events.publish(client, [signal for signal in signals if isinstance(signal, Event)])
 
     return Database(settings.database_url, deliver, pool_size=pool_size)
 
@@ -75,10 +77,13 @@ def submit(
     items: Sequence[lifecycle.NewItem] = (),
     dedupe: Sequence[object] = (),
     certain: bool = False,
+    callback_url: str | None = None,
+    run_after: datetime | None = None,
 ) -> tuple[Job, bool]:
     """The stored job, and whether it is new; ``dedupe`` names what an unfinished one would have in common with it.
 
-    With ``certain`` the caller knows that somebody can do it, if not at once.
+    With ``certain`` the caller knows that somebody can do it, if not at once. ``callback_url`` is told of its end; a
+    job that is joined is told to one more. One that is to be begun later (``run_after``) is rung by the reclaimer.
 
     Raises:
         Unavailable: there is something to do, and no worker of the lane is alive.
@@ -101,8 +106,11 @@ def submit(
         dedupe_key=_digest(kind.name, account_id, *dedupe) if dedupe else None,
         items=items,
         sliced=kind.sliced,
+        callback_url=callback_url,
+        run_after=run_after,
     )
-    return lifecycle.submit(session, new, doorbells=min(open_items, able) if kind.sliced else 1)
+    doorbells = min(open_items, able) if kind.sliced else 1
+    return lifecycle.submit(session, new, doorbells=0 if run_after else doorbells)
 
 
 def resume(session: Session, job_id: str, *, lane: str) -> Job:

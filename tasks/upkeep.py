@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from sqlalchemy.orm import Session
 
-from models import speech_clips, speech_eviction, speech_renditions, workers
+from models import idempotency, sign_ins, speech_clips, speech_eviction, speech_renditions, workers
 from models.events import Doorbell
 from models.jobs import queries, waiters
 from models.jobs import work as units
@@ -66,6 +66,8 @@ def trim_cache() -> None:
             session, max_bytes=settings.speech_cache_max_bytes, ttl_days=settings.speech_cache_ttl_days
         )
         workers.forget_old(session)
+        sign_ins.forget_old(session)
+        idempotency.forget_old(session)
     removed = _sweep(process)
     if freed or removed:
         log.info("Speech cache trimmed", extra={"bytes_evicted": freed, "files_removed": removed})

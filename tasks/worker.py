@@ -13,6 +13,7 @@ from celery import signals
 from config import voices
 from config.settings import Settings
 from models import idle_workers
+from models.log_stream import LogStream
 from tasks import process, upkeep
 from tasks.celery_app import app
 from workers import resident
@@ -33,6 +34,7 @@ def _begin(sender: str, instance: Any, **_: Any) -> None:
     """Before the first message: ``sender`` is the node's name."""
     process.name(sender)
     this = process.current()
+    LogStream(this.settings.redis_url).install()
     upkeep.take_back(this, node=sender)
     device = Device(os.environ.get(DEVICE, "cpu"), int(os.environ.get(THREADS, "1")))
     engines = [name for name in os.environ.get(ENGINES, "").split(",") if name]

@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from models import speech_clips, speech_pins, speech_renditions, workers
+from models import curricula, speech_clips, speech_pins, speech_renditions, workers
 from models.base import new_id
+from models.curricula import NewSegment, NewTopic
 from models.db import Database
 from models.jobs import lifecycle, work
 from models.jobs.lifecycle import NewItem, NewJob
@@ -124,6 +125,13 @@ def make_clip(database: Database, wanted: ClipSpec, *files: MadeFile, **values: 
         if values:
             session.execute(update(SpeechClip).where(SpeechClip.key == wanted.key).values(**values))
     return wanted.key
+
+
+def course(database: Database, texts: Sequence[str]) -> str:
+    """The id of a course of one topic with these segments."""
+    topic = NewTopic(title="Only", segments=[NewSegment(text) for text in texts])
+    with database.transaction() as session:
+        return curricula.create(session, title="A course", description="", topics=[topic], extra={}, account_id=None).id
 
 
 def pin(database: Database, key: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import case, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
+from models import speech_pins, webhooks
 from models.errors import Conflict, NotFound
 from models.events import Doorbell, Event, after_commit
 from models.jobs.tables import CANCELLED, ENDED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job, JobItem
@@ -40,6 +42,9 @@ class NewJob:
     parent_id: str | None = None
     items: Sequence[NewItem] = ()
     sliced: bool = False
+    callback_url: str | None = None
+    # Not to be begun before; None: at once.
+    run_after: datetime | None = None
 
 
 def submit(session: Session, new: NewJob, *, doorbells: int) -> tuple[Job, bool]:
@@ -57,21 +62,25 @@ def submit(session: Session, new: NewJob, *, doorbells: int) -> tuple[Job, bool]
             "request_id": new.request_id,
             "dedupe_key": new.dedupe_key,
             "parent_id": new.parent_id,
+            "callback_urls": [new.callback_url] if new.callback_url else None,
             "items_total": len(new.items),
             "items_succeeded": done,
             "progress": done / len(new.items) if new.items else 0.0,
             "state": QUEUED,
-        }
+        } | ({} if new.run_after is None else {"run_after": new.run_after})
         job = session.scalars(_insert_statement(), columns).one_or_none()
         if job is not None:
             break
-        # FOR SHARE waits for a finish in flight, after which the job no longer matches and we make our own.
+        # FOR SHARE waits for a finish in flight, after which the job no longer matches and we make our own. Two who
+        # would then both write could wait for each other, so whoever brings a URL has the row alone.
         joined = session.scalars(
             select(Job)
             .where(Job.dedupe_key == new.dedupe_key, Job.state.in_((QUEUED, RUNNING)))
-            .with_for_update(read=True)
+            .with_for_update(read=new.callback_url is None, key_share=new.callback_url is not None)
         ).one_or_none()
         if joined is not None:
+            if new.callback_url:
+                webhooks.add_url(joined, new.callback_url)
             return joined, False
     if new.items:
         rows = [
@@ -93,6 +102,10 @@ def submit(session: Session, new: NewJob, *, doorbells: int) -> tuple[Job, bool]
     return job, True
 
 
+# A part of a job does what that job does.
+_WHOLE = Job.parent_id.is_(None)
+
+
 @cache
 def _insert_statement() -> Any:
     # The index as it is spelled, without parameters. It holds no job without a key, so those never conflict.
@@ -101,51 +114,78 @@ def _insert_statement() -> Any:
 
 
 def cancel(session: Session, job_id: str) -> Job:
-    """The job, cancelled. What is in flight of a job with items finishes and is kept.
+    """The job, cancelled, and its children with it. What is in flight of a job with items finishes and is kept.
 
     Raises:
         NotFound: no such job.
-        Conflict: it has ended already.
+        Conflict: it has ended already, or is a part of another.
     """
-    return _change(session, job_id, (QUEUED, RUNNING, PAUSED), "cancelled", state=CANCELLED, finished_at=func.now())
+    children = lock_children(session, job_id)
+    values = {"state": CANCELLED, "finished_at": func.now()}
+    job = _change(session, job_id, (QUEUED, RUNNING, PAUSED), "cancelled", _WHOLE, **values)
+    _stop(session, children, (QUEUED, RUNNING, PAUSED), **values)
+    # What it promised to keep, it needs no more.
+    speech_pins.unpin(session, job_id)
+    return job
 
 
 def pause(session: Session, job_id: str) -> Job:
-    """The job, paused: nothing of it is started any more.
+    """The job, paused, and its children with it: nothing of it is started any more.
 
     Raises:
         NotFound: no such job.
-        Conflict: it is paused already or has ended.
+        Conflict: it is paused already, has ended, or is a part of another.
     """
-    return _change(session, job_id, (QUEUED, RUNNING), "paused", state=PAUSED, token=None, dedupe_key=None)
+    children = lock_children(session, job_id)
+    values = {"state": PAUSED, "token": None, "dedupe_key": None}
+    job = _change(session, job_id, (QUEUED, RUNNING), "paused", _WHOLE, **values)
+    _stop(session, children, (QUEUED, RUNNING), **values)
+    return job
 
 
 def resume(session: Session, job_id: str, *, able_workers: int) -> Job:
-    """The job, queued again after a pause.
+    """The job, queued again after a pause; one that was to be begun later is so still.
+
+    Of one with children its body brings them back (``spreading.go_on``).
 
     Raises:
         NotFound: no such job.
-        Conflict: it is not paused.
+        Conflict: it is not paused, or is a part of another.
     """
-    job = _change(session, job_id, (PAUSED,), "resumed", state=QUEUED, run_after=func.now(), error_code=None)
+    job = _change(session, job_id, (PAUSED,), "resumed", _WHOLE, state=QUEUED, run_after=_as_planned(), error_code=None)
     return _ring(session, job, able_workers)
+
+
+def hasten(session: Session, job_id: str) -> Job:
+    """The queued job, to be begun now, whatever time it was meant for.
+
+    Raises:
+        NotFound: no such job.
+        Conflict: it is not queued, or is a part of another.
+    """
+    job = _change(session, job_id, (QUEUED,), "started", _WHOLE, run_after=func.now())
+    return _ring(session, job, 1)
 
 
 def retry(session: Session, job_id: str, *, able_workers: int) -> Job:
     """The job, queued again; of one that ended with failed items, those items only.
 
+    Of one with children its body brings them back (``spreading.go_on``).
+
     Raises:
         NotFound: no such job.
-        Conflict: it neither failed nor was cancelled, and has no failed items.
+        Conflict: it neither failed nor was cancelled, and has no failed items; or it is a part of another.
     """
+    children = lock_children(session, job_id)
     job = _change(
         session,
         job_id,
         (FAILED, CANCELLED, SUCCEEDED),
         "retried",
         (Job.state != SUCCEEDED) | (Job.items_failed > 0),
+        _WHOLE,
         state=QUEUED,
-        run_after=func.now(),
+        run_after=_as_planned(),
         attempts=0,
         items_failed=0,
         progress=case((Job.items_total > 0, Job.items_succeeded * 1.0 / Job.items_total), else_=0.0),
@@ -162,28 +202,52 @@ def retry(session: Session, job_id: str, *, able_workers: int) -> Job:
         .where(JobItem.job_id == job_id, JobItem.state == FAILED)
         .values(state=QUEUED, attempts=0, run_after=func.now(), error_code=None, error_message=None)
     )
-    if job.items_total and job.items_succeeded == job.items_total:
+    # What children made may be gone, since the job was cancelled and held it no more: its body looks.
+    if not children and job.items_total and job.items_succeeded == job.items_total:
         return _finish_empty(session, job)
     return _ring(session, job, able_workers)
 
 
 def delete(session: Session, job_id: str) -> None:
-    """Removes an ended job with its items.
+    """Removes an ended job with its items and children.
 
     Raises:
         NotFound: no such job.
-        Conflict: it has not ended.
+        Conflict: it has not ended, or is a part of another.
     """
+    lock_items(session, (Job.id == job_id) | (Job.parent_id == job_id))
+    lock_children(session, job_id)
     job = session.get(Job, job_id, with_for_update=True)
     if job is None:
         raise NotFound(f"There is no job {job_id!r}.")
+    if job.parent_id is not None:
+        raise _part(job, "removed")
     if job.state not in ENDED:
         raise Conflict(f"Job {job_id} is {job.state}; only ended jobs can be removed.", state=job.state)
     session.delete(job)
 
 
+def lock_children(session: Session, job_id: str) -> list[str]:
+    """The ids of a job's children, their rows held.
+
+    Whoever changes a family holds its items first, then its children by their ids, then the job: in that order a
+    worker writes that finishes an item, and in no other may anybody.
+    """
+    children = select(Job.id).where(Job.parent_id == job_id).order_by(Job.id)
+    return list(session.scalars(children.with_for_update()))
+
+
+def lock_items(session: Session, which: Any) -> None:
+    """Holds the items of the jobs that match, before these jobs are held to be removed."""
+    jobs = select(Job.id).where(which)
+    session.execute(select(JobItem.id).where(JobItem.job_id.in_(jobs)).order_by(JobItem.id).with_for_update())
+
+
 def announce(session: Session, job: Any, *, moves: bool = False) -> None:
     """Tells watchers of a job (a ``Job``, or its row) after the commit; ``moves`` when only its bar moved."""
+    # An item that was in flight at a cancel is still counted after it: the end has the time of its own transaction.
+    if job.callback_urls and job.state in ENDED and job.finished_at == job.updated_at:
+        webhooks.write(session, job)
     name = "job.finished" if job.state in ENDED else "job.progress"
     after_commit(session, Event(name, job.id, summary(job), moves=moves and job.state not in ENDED))
 
@@ -220,9 +284,34 @@ def _change(session: Session, job_id: str, allowed: tuple[str, ...], verb: str, 
         present = session.get(Job, job_id, populate_existing=True)
         if present is None:
             raise NotFound(f"There is no job {job_id!r}.")
+        if present.parent_id is not None:
+            raise _part(present, verb)
         raise Conflict(f"Job {job_id} is {present.state} and cannot be {verb}.", state=present.state)
     announce(session, changed)
     return changed
+
+
+def _stop(session: Session, children: list[str], allowed: tuple[str, ...], **values: Any) -> None:
+    if not children:
+        return
+    stopped = (
+        update(Job)
+        .where(Job.id.in_(children), Job.state.in_(allowed))
+        .values(**values, version=Job.version + 1, updated_at=func.now())
+        .returning(Job)
+    )
+    for child in session.scalars(stopped, execution_options={"populate_existing": True}):
+        announce(session, child)
+
+
+def _as_planned() -> Any:
+    """When a job that goes on is begun: one that waited because it failed, now; any other when it was to be."""
+    return case((Job.error_code.is_(None), func.greatest(Job.run_after, func.now())), else_=func.now())
+
+
+def _part(job: Job, verb: str) -> Conflict:
+    message = f"Job {job.id} is a part of job {job.parent_id} and cannot be {verb} by itself."
+    return Conflict(message, state=job.state, parent_id=job.parent_id)
 
 
 def _finish_empty(session: Session, job: Job) -> Job:

@@ -46,15 +46,19 @@ def page(
     kind: str | None = None,
     state: str | None = None,
     visible_to: str | None = None,
+    parent: str | None = None,
     before: str | None = None,
     limit: int,
 ) -> list[Job]:
     """The newest jobs first, at most ``limit``; ``before`` is the id of the last one already seen.
 
+    Parts of a job are listed by its id only (``parent``).
+
     Raises:
         Invalid: the account ``visible_to`` may know of no such job to continue after.
     """
     query = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit)
+    query = query.where(Job.parent_id.is_not_distinct_from(parent))
     for column, value in ((Job.kind, kind), (Job.state, state), (Job.account_id, visible_to)):
         if value is not None:
             query = query.where(column == value)
@@ -100,6 +104,12 @@ def versions(session: Session, job_ids: Iterable[str]) -> dict[str, int]:
     return {row.id: row.version for row in rows}
 
 
+def changed_within(session: Session, seconds: float) -> list[Job]:
+    """Every job that changed in the last ``seconds``, the oldest change first; reads the whole table."""
+    since = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+    return list(session.scalars(select(Job).where(Job.updated_at >= since).order_by(Job.updated_at)))
+
+
 def live_waiting(session: Session, account_id: str | None) -> tuple[int, int]:
     """How many live jobs have not started: in all, and of one account."""
     total, of_account = session.execute(_live_statement(), {"account": account_id}).one()
@@ -125,8 +135,10 @@ def open_by_lane(session: Session, prefix: str) -> int:
 
 def waiting(session: Session) -> list[Waiting]:
     """Every unfinished job that has something to start, oldest first; what the reclaimer rings for."""
+    # With them one whose items are its children's: its body is to bring these back.
+    none_of_its_own = (Job.items_total == 0) | ~select(JobItem.id).where(JobItem.job_id == Job.id).exists()
     singles = select(Job.id, Job.kind, Job.lane).where(
-        Job.state == QUEUED, Job.items_total == 0, Job.run_after <= func.now()
+        Job.state == QUEUED, none_of_its_own, Job.run_after <= func.now()
     )
     found = [
         Waiting(job_id, kind, lane, units=1, at_work=0, sliced=False)

@@ -42,6 +42,17 @@ _CHANGES: dict[str, dict[str, Any]] = {
         **_NO_ERROR,
     },
     "fail": {"state": FAILED, "finished_at": func.now(), **_ERROR, **_FREED},
+    # What is left to do is its children's (models/jobs/spreading.py), and nobody's lease.
+    "spread": {
+        "state": bindparam("outcome"),
+        "params": Job.params.op("||")(bindparam("notes", type_=Job.params.type)),
+        **{name: bindparam(f"of_{name}", type_=Integer) for name in ("items_total", "items_succeeded", "items_failed")},
+        "progress": bindparam("share"),
+        "phase": None,
+        "attempts": 0,
+        **_FREED,
+        **_NO_ERROR,
+    },
     "retry": {"state": QUEUED, "run_after": _in_seconds(bindparam("pause")), **_ERROR, **_FREED},
     "release": {
         "state": QUEUED,
@@ -153,6 +164,22 @@ def fail(session: Session, unit: Unit, *, code: str, message: str, retry_in_seco
         _settle(session, unit, "retry", code=code, message=message, pause=retry_in_seconds)
 
 
+def spread(session: Session, job: Job, *, total: int, succeeded: int, failed: int, notes: Mapping[str, Any]) -> None:
+    """The job consists of its children's items from now on; ``notes`` are added to its params.
+
+    One of which nothing is left to do has ended.
+
+    Raises:
+        LeaseLost: the job is not the caller's any more; nothing was written.
+    """
+    done = succeeded + failed
+    outcome = RUNNING if done < total else SUCCEEDED if succeeded or not total else FAILED
+    counts = {"of_items_total": total, "of_items_succeeded": succeeded, "of_items_failed": failed}
+    share = done / total if total else 1.0
+    row = _write(session, job, "spread", outcome=outcome, share=share, notes=dict(notes), **counts)
+    announce(session, row)
+
+
 def release(session: Session, unit: Unit, *, waits_on: str | None = None, for_seconds: float = 0.0) -> None:
     """Gives an unfinished unit back without counting an attempt; ``waits_on`` parks it until ``wake`` or the time.
 
@@ -170,8 +197,13 @@ def _settle(session: Session, unit: Unit, change: str, succeeded: int = 0, faile
         announce(session, row)
     elif succeeded or failed:
         counts = {"job": unit.job_id, "succeeded": succeeded, "failed": failed, "code": None, "message": None}
-        counted = session.execute(_count_statement(), counts | {name: values.get(name) for name in ("code", "message")})
-        announce(session, counted.one(), moves=True)
+        counts |= {name: values.get(name) for name in ("code", "message")}
+        counted = session.execute(_count_statement(), counts).one()
+        announce(session, counted, moves=True)
+        if counted.parent_id is not None:
+            # What is done of a part is done of the whole.
+            whole = session.execute(_count_statement(), counts | {"job": counted.parent_id}).one()
+            announce(session, whole, moves=True)
 
 
 def _write(session: Session, unit: Unit, change: str, **values: Any) -> Any:
@@ -193,6 +225,9 @@ def _change_statement(model: type[Unit], change: str) -> Any:
         values |= {"version": table.c.version + 1, "updated_at": func.now()}
         if change == "finish":
             values["progress"] = 1.0
+        if change == "spread":
+            ended = bindparam("outcome").in_((SUCCEEDED, FAILED))
+            values["finished_at"] = case((ended, func.now()), else_=None)
     held = (table.c.id == bindparam("unit"), table.c.token == bindparam("holder"), table.c.state == RUNNING)
     statement = update(table).where(*held).values(**values)
     # Of an item nobody is told, so its row need not travel.
@@ -204,8 +239,8 @@ def _count_statement() -> Any:
     jobs = _table(Job)
     succeeded, failed = (bindparam(name, type_=Integer) for name in ("succeeded", "failed"))
     done = jobs.c.items_succeeded + jobs.c.items_failed + succeeded + failed
-    # A paused job whose last items were in flight is done too.
-    last = (done >= jobs.c.items_total) & jobs.c.state.in_((QUEUED, RUNNING, PAUSED))
+    # A paused job whose last items were in flight is done too; one whose body is at work says itself what is left.
+    last = (done >= jobs.c.items_total) & jobs.c.state.in_((QUEUED, RUNNING, PAUSED)) & jobs.c.token.is_(None)
     outcome = case((jobs.c.items_succeeded + succeeded > 0, SUCCEEDED), else_=FAILED)
     values: dict[str, Any] = {
         "items_succeeded": jobs.c.items_succeeded + succeeded,

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from app.sockets import feeds
 from config.settings import Settings
-from models import accounts
+from models import accounts, sign_ins
 from models.accounts import ROLES, Account
 from models.base import new_id
 from models.db import Database
@@ -49,10 +49,13 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def token(app: Flask, account_id: str, **kwargs: object) -> str:
-    """A token signed by this house."""
+def token(app: Flask, account_id: str, *, sign_in: str = "", claims: object = None, **kwargs: object) -> str:
+    """A token signed by this house, of a new sign-in unless one is named."""
+    if not sign_in:
+        with app.extensions["voiceworks"].database.transaction() as session:
+            sign_in = sign_ins.begin(session, account_id, seconds=60).id
     with app.app_context():
-        return create_access_token(account_id, **kwargs)
+        return create_access_token(account_id, additional_claims={"sign_in": sign_in, **(claims or {})}, **kwargs)
 
 
 def key_of_role(database: Database, role: str, *, expires_at: datetime | None = None) -> dict[str, str]:
@@ -128,13 +131,16 @@ def test_tokens_that_are_expired_foreign_or_of_another_kind_are_refused(
     assert client.get(ASKED, headers=bearer(good)).status_code == 200
     claims = jwt.decode(good, options={"verify_signature": False})
     with app.app_context():
-        refresh = create_refresh_token(account_id)
+        of_sign_in = {"sign_in": claims["sign_in"], "turn": 1}
+        refresh = create_refresh_token(account_id, additional_claims=of_sign_in)
+        unbound = create_access_token(account_id)
     forged = {
         "expired": token(app, account_id, expires_delta=timedelta(seconds=-5)),
         "refresh": refresh,
         "of another house": jwt.encode(claims, "another secret of sufficient length for it", algorithm="HS256"),
         "unsigned": jwt.encode(claims, None, algorithm="none"),
-        "of nobody": token(app, "nobody"),
+        "of nobody": token(app, "nobody", sign_in="nobody"),
+        "of no sign-in": unbound,
         "cut": good[:-2],
         "signed otherwise": jwt.encode(claims, configured.secret_key, algorithm="HS512"),
     }
@@ -145,7 +151,7 @@ def test_tokens_that_are_expired_foreign_or_of_another_kind_are_refused(
 def test_the_role_in_a_token_does_not_count_but_the_accounts_own(
     client: FlaskClient, app: Flask, account_id: str, database: Database
 ) -> None:
-    mine = bearer(token(app, account_id, additional_claims={"role": "admin"}))
+    mine = bearer(token(app, account_id, claims={"role": "admin"}))
     theirs = making.submit(database, account_id="somebody else")
     assert client.get(f"/api/jobs/{theirs.id}", headers=mine).status_code == 404
 
@@ -217,6 +223,9 @@ MATRIX = {
     "GET /": EVERYBODY,
     "GET /static/<path:name>": EVERYBODY,
     "GET /openapi.json": EVERYBODY,
+    "GET /docs": EVERYBODY,
+    "GET /docs/<release>/<name>": EVERYBODY,
+    "GET /redoc": EVERYBODY,
     "GET /health": EVERYBODY,
     "POST /api/auth/login": EVERYBODY,
     "GET /api/auth/me": SIGNED_IN,
@@ -259,6 +268,17 @@ MATRIX = {
     "POST /api/tts/prefetch/topic": CLIENTS,
     "GET /api/tts/prefetch/<job_id>": CLIENTS,
     "DELETE /api/tts/prefetch/<job_id>": CLIENTS,
+    "GET /api/deployments": CLIENTS,
+    "POST /api/deployments": CLIENTS,
+    "GET /api/deployments/<deployment_id>": CLIENTS,
+    "DELETE /api/deployments/<deployment_id>": CLIENTS,
+    "POST /api/deployments/<deployment_id>/start": CLIENTS,
+    "POST /api/deployments/<deployment_id>/pause": CLIENTS,
+    "POST /api/deployments/<deployment_id>/resume": CLIENTS,
+    "POST /api/deployments/<deployment_id>/retry": CLIENTS,
+    "GET /api/deployments/<deployment_id>/manifest": CLIENTS,
+    "GET /api/deployments/<deployment_id>/bundle": CLIENTS,
+    "GET /api/deployments/<deployment_id>/captions": CLIENTS,
     "GET /api/jobs": CLIENTS,
     "GET /api/jobs/<job_id>": CLIENTS,
     "GET /api/jobs/<job_id>/items": CLIENTS,
@@ -267,6 +287,9 @@ MATRIX = {
     "POST /api/jobs/<job_id>/pause": CLIENTS,
     "POST /api/jobs/<job_id>/resume": CLIENTS,
     "POST /api/jobs/<job_id>/retry": CLIENTS,
+    "GET /api/jobs/<job_id>/deliveries": CLIENTS,
+    "POST /api/jobs/<job_id>/deliveries/<delivery_id>/retry": CLIENTS,
+    "GET /api/auth/webhook-secret": SIGNED_IN,
     "SOCKET /ws": CLIENTS,
     "SOCKET /ws/jobs/<job_id>": CLIENTS,
 }
@@ -283,8 +306,7 @@ def test_every_route_declares_its_access(app: Flask) -> None:
     undeclared = {
         route
         for route, endpoint in _routes(app)
-        if route != "GET /openapi.json"
-        and not getattr(app.view_functions[endpoint], "declares_access", False)
+        if not getattr(app.view_functions[endpoint], "declares_access", False)
         and route.removeprefix("SOCKET ") not in feeds.declared
     }
     assert undeclared == set()

@@ -53,7 +53,7 @@ class Hearing:
     def listen(self, ending: Ending, form: Form | None = None) -> Iterator[bytes]:
         """The bytes that a listener hears."""
         wanted: Any = SimpleNamespace(form=form or Form("wav"))
-        return listening._pieces(self.here, wanted, "job", ending)  # type: ignore[arg-type]
+        return listening._pieces(self.here, wanted, "job", ending, 0)  # type: ignore[arg-type]
 
 
 WHOLE = bytes(range(200))

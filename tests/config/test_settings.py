@@ -97,6 +97,7 @@ BAD = {
     "LIVE_WAITING_SHARE": "x",
     "LIVE_WAIT_SECONDS": "0",
     "MAX_UPLOAD_MB": "1.5",
+    "WEBHOOK_ALLOW_PRIVATE": "perhaps",
     "LOG_LEVEL": "LOUD",
     **BAD_URLS,
 }

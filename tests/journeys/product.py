@@ -63,6 +63,7 @@ class Voiceworks:
             "PORTS": str(self.port),
             "FLOWER_PORT": str(flower_port),
             "LOG_LEVEL": "INFO",
+            "RATE_LIMITS": "off",
             "VOICEWORKS_API_KEY": API_KEY,
             "VOICEWORKS_ADMIN_PASSWORD": PASSWORD,
         }

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
-from models import accounts
+from models import accounts, sign_ins
 from models.accounts import Account, ApiKey, Caller
 from models.base import utc_now
 from models.db import Database
@@ -94,14 +94,15 @@ def test_of_two_who_want_a_name_at_once_one_is_told_that_it_is_taken(database: D
     assert sum(making.at_once(4, try_it)) == 1
 
 
-def test_who_an_account_is_now(database: Database) -> None:
+def test_who_signed_in_is_who_the_account_is_now(database: Database) -> None:
     account = create(database, role="operator")
     with database.transaction() as session:
-        assert accounts.caller_of_account(session, account.id) == Caller(account.id, "ada", "operator")
-        assert accounts.caller_of_account(session, "gone") is None
+        sign_in = sign_ins.begin(session, account.id, seconds=60).id
+        assert sign_ins.caller(session, sign_in) == Caller(account.id, "ada", "operator", sign_in)
+        assert sign_ins.caller(session, "gone") is None
         session.get_one(Account, account.id).disabled = True
     with database.transaction() as session:
-        assert accounts.caller_of_account(session, account.id) is None
+        assert sign_ins.caller(session, sign_in) is None
 
 
 # --- Keys ------------------------------------------------------------------------------------------------------------
@@ -190,7 +191,7 @@ def test_the_use_of_a_key_is_noted(database: Database) -> None:
     account = create(database)
     (used, secret), (unused, _) = key(database, account), key(database, account)
     with database.transaction() as session:
-        accounts.key_used(session, secret)
+        accounts.keys_used(session, [secret])
     with database.transaction() as session:
         assert session.get_one(ApiKey, used.id).last_used_at is not None
         assert session.get_one(ApiKey, unused.id).last_used_at is None

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from config import voices
 from config.logs import request_id
 from config.settings import Settings
-from models import idle_workers
+from models import idle_workers, redis_keys
 from models.db import Database
 from models.errors import NotFound, Unavailable
 from models.events import Doorbell
@@ -211,3 +211,18 @@ def test_who_repairs_rings_where_everybody_looks(process: Process, queues: list[
     idle_workers.enter(process.redis, "tts.live.x", "live-x@here")
     submit.ring(Doorbell("tts.live.x", "speech.speak", "job"))
     assert queues == ["tts.live.x"]
+
+
+def test_whoever_is_woken_finds_the_news_of_the_job_published(
+    process: Process, queue: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pubsub = queue.pubsub(ignore_subscribe_messages=True)
+    pubsub.subscribe(redis_keys.JOB_EVENTS)
+    pubsub.get_message(timeout=1)
+    heard: list[object] = []
+    monkeypatch.setattr(submit.app, "send_task", lambda *_, **__: heard.append(pubsub.get_message(timeout=0.5)))
+    making.register(process.database, "w", making.LANE)
+    job = put(process)
+    (message,) = heard
+    assert job.id.encode() in message["data"]  # type: ignore[index]
+    pubsub.close()
