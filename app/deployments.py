@@ -1,17 +1,13 @@
-"""What a finished deployment holds: its manifest, and the bundle, a zip that is sent while it is put together."""
+"""What a finished deployment holds, in order: for its manifest, its captions and its bundle (``app.bundles``)."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import re
 import unicodedata
-import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,12 +20,9 @@ from models.base import iso
 from models.db import Database
 from models.deployment_plans import VoiceConfig
 from models.errors import Conflict, NotFound
-from models.files import FileStore
 from models.jobs.tables import SUCCEEDED, Job
 from models.speech_renditions import Form, Found
 
-# What one step of a bundle reads and sends: about a millisecond of work.
-BLOCK_BYTES = 2**20
 # Of titles in paths: with the rest well within what any system allows.
 _NAME_CHARACTERS = 40
 CAPTION_FORMATS = ("srt", "vtt")
@@ -132,21 +125,6 @@ def gone(path: str, key: str) -> Conflict:
     return Conflict(f"{path} is gone (clip {key}); a new deployment of the same course makes it again.", clip=key)
 
 
-def check_files(files: Sequence[File], store: FileStore) -> None:
-    """Refuses a bundle before its first byte.
-
-    Raises:
-        Conflict: naming the first file that is not there as it was stored.
-    """
-    for file in files:
-        try:
-            size = store.size(file.found.file)
-        except FileNotFoundError:
-            size = -1
-        if size != file.found.size_bytes:
-            raise gone(file.path, file.found.clip_key)
-
-
 def manifest(held: Contents) -> dict[str, Any]:
     """What the bundle holds: every file with its place, hash and length, every caption, and what is missing."""
     job = held.job
@@ -174,36 +152,6 @@ def manifest(held: Contents) -> dict[str, Any]:
 def as_json(told: dict[str, Any]) -> bytes:
     """The manifest as it lies in the bundle."""
     return json.dumps(told, ensure_ascii=False, indent=1).encode()
-
-
-def etag(content: bytes) -> str:
-    """Equal for bundles that are equal, byte for byte: their times are those of the deployment."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def bundle(held: Contents, described: bytes, store: FileStore, database: Database) -> Iterator[bytes]:
-    """The zip with manifest, sound and captions, in pieces; of a file that vanishes meanwhile it breaks off."""
-    sink = _Sink()
-    finished = held.job.finished_at
-    assert finished is not None
-    # Stored: sound does not get smaller.
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
-        with archive.open(_entry("manifest.json", len(described), finished), "w") as out:
-            offload(out.write, described)
-        yield sink.take()
-        for topic in _topics(held.files):
-            for file in topic:
-                with archive.open(_entry(file.path, file.found.size_bytes, finished), "w") as out:
-                    yield from _copied(store.path(file.found.file), out.write, sink)
-                yield sink.take()
-            keys = [file.found.clip_key for file in topic]
-            track = spoken_in(database, keys)
-            for name in CAPTION_FORMATS:
-                text = offload(captions.written, track, name).encode()
-                with archive.open(_entry(f"{topic[0].topic_path}/captions.{name}", len(text), finished), "w") as out:
-                    out.write(text)
-            yield sink.take()
-    yield sink.take()
 
 
 def spoken_in(database: Database, keys: Sequence[str]) -> captions.Track:
@@ -248,7 +196,7 @@ def _file(file: File, voice_id: str) -> dict[str, Any]:
 
 
 def _captioned(files: Sequence[File]) -> list[tuple[File, str]]:
-    return [(topic[0], name) for topic in _topics(files) for name in CAPTION_FORMATS]
+    return [(topic[0], name) for topic in by_topic(files) for name in CAPTION_FORMATS]
 
 
 def _caption(job_id: str, file: File, voice_id: str, name: str) -> dict[str, Any]:
@@ -263,53 +211,9 @@ def _caption(job_id: str, file: File, voice_id: str, name: str) -> dict[str, Any
     }
 
 
-def _topics(files: Sequence[File]) -> list[list[File]]:
+def by_topic(files: Sequence[File]) -> list[list[File]]:
     """The files of each topic and voice, in order."""
     found: dict[str, list[File]] = {}
     for file in files:
         found.setdefault(file.topic_path, []).append(file)
     return list(found.values())
-
-
-def _entry(path: str, size_bytes: int, moment: datetime) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(path, moment.timetuple()[:6])
-    entry.file_size = size_bytes
-    entry.external_attr = 0o644 << 16
-    return entry
-
-
-class _Sink:
-    """What the zip writes to: it is taken out piece by piece, and nobody goes back in it."""
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-
-    def write(self, piece: bytes, /) -> int:
-        """Keeps a piece until it is taken."""
-        self._pieces.append(bytes(piece))
-        return len(piece)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def close(self) -> None:
-        """Nothing is to be closed."""
-
-    def take(self) -> bytes:
-        """All that was written since."""
-        taken, self._pieces = b"".join(self._pieces), []
-        return taken
-
-
-def _copied(path: Path, write: Callable[[bytes], object], sink: _Sink) -> Iterator[bytes]:
-    """Copies a file, block by block; gives what is to be sent after each."""
-    with path.open("rb") as file:
-
-        def copy() -> bool:
-            block = file.read(BLOCK_BYTES)
-            if block:
-                write(block)
-            return len(block) == BLOCK_BYTES
-
-        while offload(copy):
-            yield sink.take()

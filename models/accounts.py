@@ -20,6 +20,8 @@ from models.base import Base, new_id
 from models.errors import Conflict, Invalid, NotFound
 
 ROLES = ("admin", "operator", "agent", "client")
+# What the keys of an account may be: never more than it is.
+GIVES = {"admin": ROLES, "operator": ("operator", "client"), "agent": ("agent",), "client": ("client",)}
 _PREFIX = "vw_"
 
 # argon2 is for what people choose; a key of 256 random bits needs no stretching.
@@ -129,17 +131,24 @@ def password_fits(account: Account | None, password: str) -> bool:
 
 
 def create_key(
-    session: Session, account: Account, *, name: str, role: str | None = None, expires_at: datetime | None = None
+    session: Session,
+    account: Account,
+    *,
+    name: str,
+    role: str | None = None,
+    expires_at: datetime | None = None,
+    agent_id: int | None = None,
 ) -> tuple[ApiKey, str]:
-    """The stored key and its secret, which is shown this once.
+    """The stored key and its secret, which is shown this once; ``agent_id`` is the transcriber who holds it.
 
     Raises:
         Invalid: the role is unknown.
     """
     secret = _PREFIX + secrets.token_urlsafe(32)
-    return store_key(
-        session, account, name=name, role=role or account.role, secret=secret, expires_at=expires_at
-    ), secret
+    key = store_key(session, account, name=name, role=role or account.role, secret=secret, expires_at=expires_at)
+    key.agent_id = agent_id
+    session.flush()
+    return key, secret
 
 
 def store_key(
@@ -182,7 +191,7 @@ def caller_of_key(session: Session, secret: str) -> Caller | None:
     if row is None:
         return None
     # A key made by somebody who was allowed more does no more than they may now.
-    role = row.key_role if row.role in ("admin", row.key_role) else row.role
+    role = row.key_role if row.key_role in GIVES[row.role] else row.role
     return Caller(row.id, row.username, role)
 
 

@@ -3,7 +3,8 @@
 # In the order of the API's description; a new resource is a file with a ``blueprint``, and a name here.
 RESOURCES = (
     *("health", "auth", "users"),
-    *("curricula", "speech", "voices", "captions", "pronunciations", "prefetch", "deployments"),
+    *("curricula", "speech", "voices", "captions", "pronunciations", "prefetch"),
+    *("deployments", "deployment_files"),
     "sessions",
     *("jobs", "deliveries"),
     *("openai", "openai_batch"),

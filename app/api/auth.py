@@ -15,11 +15,11 @@ from app.api import users
 from app.http.access import PUBLIC, SIGNED_IN, Forbidden, Unauthorized, claims_of
 from app.http.answers import MESSAGE, Answer, Shown
 from app.http.offload import offload
-from app.http.parsing import Text, one_of
+from app.http.parsing import MAX_INTEGER, Text, Whole, one_of
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import accounts, redis_keys, sign_ins, tickets
 from models import users as user_rows
-from models.accounts import ROLES, Account, ApiKey
+from models.accounts import GIVES, ROLES, Account, ApiKey
 from models.base import iso
 from models.errors import Invalid, NotFound
 from models.sign_ins import SignIn
@@ -59,6 +59,7 @@ class NewKey(Schema):
     name = Text(required=True, minimum=1, maximum=200, spoken=True)
     role = Text(load_default=None, allow_none=True, maximum=20, validate=one_of(list(ROLES)))
     expires_at = fields.AwareDateTime(load_default=None, allow_none=True, default_timezone=UTC)
+    agent_id = Whole(1, MAX_INTEGER, load_default=None, allow_none=True)
 
 
 class KeyListed(Shown):
@@ -67,6 +68,7 @@ class KeyListed(Shown):
     id = fields.String()
     name = fields.String()
     role = fields.String()
+    agent_id = fields.Integer(allow_none=True)
     created_at = fields.DateTime()
     expires_at = fields.DateTime(allow_none=True)
     last_used_at = fields.DateTime(allow_none=True)
@@ -211,10 +213,13 @@ def list_keys() -> dict[str, Any]:
 def create_key(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """A new key; its secret is shown this once, as ``key``."""
     # What a credential may not do, no key that it makes may.
-    if body["role"] is not None and g.caller.role not in ("admin", body["role"]):
-        raise Forbidden(f"Role {g.caller.role} cannot give role {body['role']}.")
+    role = body["role"] or g.caller.role
+    if role not in GIVES[g.caller.role]:
+        raise Forbidden(f"Role {g.caller.role} cannot give role {role}.")
+    if body["agent_id"] is not None and g.caller.role != "admin":
+        raise Forbidden("Whose key a transcriber's is says an administrator (agent_id).")
     with context.current().database.transaction() as session:
-        key, secret = accounts.create_key(session, _own(session), **body | {"role": body["role"] or g.caller.role})
+        key, secret = accounts.create_key(session, _own(session), **body | {"role": role})
         return _key(key) | {"key": secret}, 201
 
 
@@ -238,6 +243,7 @@ def _key(key: ApiKey) -> dict[str, Any]:
         "id": key.id,
         "name": key.name,
         "role": key.role,
+        "agent_id": key.agent_id,
         "created_at": iso(key.created_at),
         "expires_at": iso(key.expires_at),
         "last_used_at": iso(key.last_used_at),

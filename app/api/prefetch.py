@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import g
-from marshmallow import Schema, fields, validate
+from marshmallow import fields, validate
 from sqlalchemy.orm import Session
 
 from app import context
@@ -13,7 +13,7 @@ from app.api.jobs import mine
 from app.callbacks import CallbackUrl
 from app.http.access import CLIENT
 from app.http.answers import Answer, Shown
-from app.http.parsing import Number, Text
+from app.http.parsing import Number, Text, Voiced
 from app.speaking import MAX_SPEED, MIN_SPEED
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from config.voices import background_lane
@@ -39,7 +39,7 @@ _STATUS = {
 }
 
 
-class Prefetch(Schema):
+class Prefetch(Voiced):
     """Which course or topic, and in which voice."""
 
     curriculum_id = Text(required=True, minimum=1, maximum=200)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from flask import g
-from marshmallow import Schema, fields
+from marshmallow import fields
 
 from app import context
 from app.http.access import CLIENT, visible_to
 from app.http.answers import MESSAGE, Answer, Shown, page_of
-from app.http.parsing import MAX_INTEGER, Number, Paging, Text, Whole, one_of
+from app.http.parsing import MAX_INTEGER, Number, Paging, Text, Voiced, Whole, one_of
 from app.speaking import MAX_SPEED, MIN_SPEED
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import sessions, speech_voices
@@ -23,7 +23,7 @@ blueprint = SurfaceBlueprint("sessions", surface=MANAGEMENT, description="Where 
 MAX_POSITION_SECONDS = 366 * 86400.0
 
 
-class ChangedSession(Schema):
+class ChangedSession(Voiced):
     """What may change while somebody listens."""
 
     user_id = Text(allow_none=True, maximum=500)

@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 from flask import Response, jsonify, request, url_for
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from app import context, listening, speaking
 from app.callbacks import CallbackUrl
 from app.http.access import ADMIN, CLIENT
 from app.http.answers import SPEECH, Answer, Message, Shown
 from app.http.limits import UNCOUNTED
-from app.http.parsing import Number, QueryNumber, QueryWhole, Text, Whole, one_of
+from app.http.parsing import Number, QueryNumber, QueryWhole, Text, Voiced, Whole, one_of
 from app.http.waiting import ClientGone
 from app.speaking import MAX_CHARACTERS, MAX_SPEED, MIN_SPEED
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
@@ -38,7 +38,7 @@ def sayable(text: str) -> None:
         raise ValidationError(f"{text[:60]!r} has no word that could be said")
 
 
-class Speak(Schema):
+class Speak(Voiced):
     """What is to be said, and how."""
 
     text = Text(required=True, minimum=1, maximum=MAX_CHARACTERS, spoken=True, validate=sayable)
@@ -53,17 +53,8 @@ class Speak(Schema):
     seed = Whole(0, MAX_SEED, load_default=None, allow_none=True)
     callback_url = CallbackUrl()
 
-    @pre_load
-    def take_synonym(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """``tts_provider`` is another word for ``provider``."""
-        if "tts_provider" in data:
-            if "provider" in data:
-                raise ValidationError("provider and tts_provider are the same; give one", "tts_provider")
-            data = {("provider" if name == "tts_provider" else name): value for name, value in data.items()}
-        return data
 
-
-class Look(Schema):
+class Look(Voiced):
     """Which clip is asked about."""
 
     class Meta:

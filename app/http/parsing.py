@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, validate
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, pre_load, validate
 from webargs.flaskparser import FlaskParser
 from werkzeug.datastructures import MultiDict
 
+from models.base import utc_now
 from models.errors import Invalid
 
 # What fits Postgres' integer column.
 MAX_INTEGER = 2**31 - 1
+
+# Beyond it a time to come is a slip of the pen.
+MAX_YEARS_AHEAD = 5
 
 # The longest page of a list.
 MAX_PAGE = 200
@@ -196,6 +202,29 @@ class Count(fields.Integer):
         return min(number, self._clip)
 
 
+class Moment(Text):
+    """A point in time as ISO 8601, in any zone, which has to be given."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(maximum=40, metadata={"format": "date-time"}, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValidationError(f"{text!r} is no time in ISO 8601, such as 2026-01-15T02:00:00Z") from None
+        if moment.tzinfo is None:
+            raise ValidationError(f"{text!r} names no zone; end it with Z (UTC) or an offset such as +02:00")
+        try:
+            moment = moment.astimezone(UTC)
+        except OverflowError:
+            raise ValidationError(f"{text!r} is out of range") from None
+        if moment > utc_now() + timedelta(days=MAX_YEARS_AHEAD * 365):
+            raise ValidationError(f"{text!r} is more than {MAX_YEARS_AHEAD} years ahead")
+        return moment
+
+
 class Paging(Schema):
     """Which part of a list; a page too large is cut, as the documents say."""
 
@@ -204,6 +233,21 @@ class Paging(Schema):
 
     limit = Count(load_default=50, minimum=1, clip=MAX_PAGE)
     offset = Count(load_default=0)
+
+
+class Voiced(Schema):
+    """What names a voice: ``tts_provider`` is another word for ``provider``."""
+
+    @pre_load
+    def take_synonym(self, data: Any, **_: Any) -> Any:
+        """The data with our word for it."""
+        if not isinstance(data, Mapping):
+            raise ValidationError(f"{_shown(data)} is not an object")
+        if "tts_provider" not in data:
+            return data
+        if "provider" in data:
+            raise ValidationError("provider and tts_provider are the same; give one", "tts_provider")
+        return {("provider" if name == "tts_provider" else name): value for name, value in data.items()}
 
 
 class Listing(fields.List[Any]):

@@ -18,7 +18,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from app import context, listening, speaking
 from app.http.access import CLIENT
 from app.http.offload import offload
-from app.http.parsing import MAX_INTEGER, Number, Text, Whole, refuse_bad_text, sentences
+from app.http.parsing import MAX_INTEGER, Number, Text, Voiced, Whole, refuse_bad_text, sentences
 from app.http.ranges import read_from
 from app.http.waiting import ClientGone
 from app.playback import AHEAD, Playback
@@ -68,7 +68,7 @@ class BargeIn(_Message):
     offset_ms = Whole(0, MAX_INTEGER, load_default=0)
 
 
-class VoiceConfig(_Message):
+class VoiceConfig(_Message, Voiced):
     """The voice from now on; what is not named stays."""
 
     voice_id = Text(allow_none=True, maximum=100)
@@ -95,18 +95,21 @@ def audio(ws: Any) -> None:
     if format_name not in AUDIO_FORMATS:
         ws.close(REFUSED, f"format: {format_name!r:.20} is not one of {', '.join(sorted(AUDIO_FORMATS))}")
         return
-    _Conversation(ws, playback, Form(format_name), binary=request.args.get("binary") == "1").go_on()
+    # No news of jobs: what the client says waits there, and that the server stops.
+    with context.current().hub.subscribed(wanted=lambda news: False) as subscription:
+        inbox = Inbox(ws, subscription, stopping=("barge_in", "set_topic", "voice_config"))
+        _Conversation(ws, inbox, playback, Form(format_name), binary=request.args.get("binary") == "1").go_on()
 
 
 class _Conversation:
     """The socket of one listener."""
 
-    def __init__(self, ws: Any, playback: Playback, form: Form, *, binary: bool) -> None:
+    def __init__(self, ws: Any, inbox: Inbox, playback: Playback, form: Form, *, binary: bool) -> None:
         self._ws = ws
+        self._inbox = inbox
         self._playback = playback
         self._form = form
         self._binary = binary
-        self._inbox = Inbox(ws, stopping=("barge_in", "set_topic", "voice_config"))
         self._sequence = 0
         self._asked_last = 0
         self._answers: dict[str, tuple[Schema, Callable[..., None]]] = {

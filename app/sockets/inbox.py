@@ -4,37 +4,47 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 from simple_websocket import ConnectionClosed
 
+from app.sockets.subscription import Subscription
+
 MAX_CHARACTERS = 64 * 1024
-# Far more than a client asks for before it has an answer; one that does not listen is let go.
-MAX_WAITING = 1000
+# Nothing is missed by waiting longer.
+_WAIT_SECONDS = 60.0
 
 
 class Inbox:
-    """Messages in order, until the client is gone. Those of a ``stopping`` type are noticed as soon as they arrive."""
+    """Messages in order, until the client is gone. Those of a ``stopping`` type are noticed as soon as they arrive.
 
-    def __init__(self, ws: Any, *, stopping: tuple[str, ...]) -> None:
+    ``subscription`` is where they wait, and where the hub says that the server stops.
+    """
+
+    def __init__(self, ws: Any, subscription: Subscription, *, stopping: tuple[str, ...]) -> None:
         self._ws = ws
+        self._subscription = subscription
         self._stopping = stopping
-        self._waiting: deque[dict[str, Any] | None] = deque()
-        self._arrived = threading.Event()
         self._stops = 0
         self._gone = False
+        subscription.talks = True
         threading.Thread(target=self._hear, name="socket-inbox", daemon=True).start()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Each message; one that is no JSON object has only a ``fault``."""
+        """Each message; one that is no JSON object with a type has only a ``fault``.
+
+        Raises:
+            TooSlow: the client says far more than it waits to hear.
+        """
         while True:
-            while not self._waiting:
-                self._arrived.wait()
-                self._arrived.clear()
-            message = self._waiting.popleft()
+            news = self._subscription.get(_WAIT_SECONDS)
+            if news is None:
+                continue
+            message = news["said"]
             if message is None:
+                if "code" in news:
+                    self._ws.close(news["code"], "The server stops; connect again.")
                 return
             if message.get("type") in self._stopping:
                 self._stops -= 1
@@ -46,17 +56,14 @@ class Inbox:
 
     def _hear(self) -> None:
         try:
-            while len(self._waiting) < MAX_WAITING:
+            while True:
                 message = _read(self._ws.receive())
                 if message.get("type") in self._stopping:
                     self._stops += 1
-                self._waiting.append(message)
-                self._arrived.set()
+                self._subscription.put({"said": message})
         except (ConnectionClosed, OSError):
-            pass
-        self._gone = True
-        self._waiting.append(None)
-        self._arrived.set()
+            self._gone = True
+            self._subscription.put({"said": None})
 
 
 def _read(said: str | bytes) -> dict[str, Any]:
@@ -66,8 +73,6 @@ def _read(said: str | bytes) -> dict[str, Any]:
         message = json.loads(said)
     except (ValueError, RecursionError):
         return {"fault": "The message is not valid JSON."}
-    return (
-        message
-        if isinstance(message, dict) and isinstance(message.get("type"), str)
-        else {"fault": "A message is an object with a type."}
-    )
+    if isinstance(message, dict) and isinstance(message.get("type"), str):
+        return message
+    return {"fault": "A message is an object with a type."}

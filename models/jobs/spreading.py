@@ -63,9 +63,15 @@ def go_on(session: Session, job: Job, *, able: Able) -> None:
         for child in children:
             if child.state in (FAILED, CANCELLED) or (child.state == SUCCEEDED and child.items_failed):
                 _queue(session, child, able, failed_again=True)
-    counts = select(Job.items_total, Job.items_succeeded, Job.items_failed).where(Job.parent_id == job.id)
-    total, succeeded, failed = (sum(column) for column in zip(*session.execute(counts), strict=True))
-    work.spread(session, job, total=total, succeeded=succeeded, failed=failed, notes={})
+    # Each row is as it was changed above.
+    work.spread(
+        session,
+        job,
+        total=sum(child.items_total for child in children),
+        succeeded=sum(child.items_succeeded for child in children),
+        failed=sum(child.items_failed for child in children),
+        notes={},
+    )
 
 
 def _queue(session: Session, child: Job, able: Able, *, failed_again: bool = False) -> None:

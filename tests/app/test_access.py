@@ -228,6 +228,9 @@ MATRIX = {
     "GET /redoc": EVERYBODY,
     "GET /health": EVERYBODY,
     "POST /api/auth/login": EVERYBODY,
+    "POST /api/auth/refresh": EVERYBODY,
+    "POST /api/auth/logout": SIGNED_IN,
+    "POST /api/auth/ws-ticket": SIGNED_IN,
     "GET /api/auth/me": SIGNED_IN,
     "POST /api/auth/password": SIGNED_IN,
     "GET /api/auth/keys": SIGNED_IN,
@@ -290,7 +293,13 @@ MATRIX = {
     "GET /api/jobs/<job_id>/deliveries": CLIENTS,
     "POST /api/jobs/<job_id>/deliveries/<delivery_id>/retry": CLIENTS,
     "GET /api/auth/webhook-secret": SIGNED_IN,
+    "GET /api/sessions": CLIENTS,
+    "POST /api/sessions": CLIENTS,
+    "GET /api/sessions/<session_id>": CLIENTS,
+    "PATCH /api/sessions/<session_id>": CLIENTS,
+    "DELETE /api/sessions/<session_id>": CLIENTS,
     "SOCKET /ws": CLIENTS,
+    "SOCKET /ws/audio": CLIENTS,
     "SOCKET /ws/jobs/<job_id>": CLIENTS,
 }
 
@@ -329,7 +338,7 @@ def test_each_role_may_use_exactly_its_routes(client: FlaskClient, database: Dat
         # What is allowed may be refused for what was asked, but not for who asks.
         refused_for = answer.status_code if answer.status_code in (401, 403) else None
         expected = None if role in allowed else refusal
-        if route == "POST /api/auth/login":
+        if route in ("POST /api/auth/login", "POST /api/auth/refresh"):
             assert answer.status_code == 400
         else:
             assert refused_for == expected, (route, answer.text)

@@ -15,11 +15,12 @@ import soundfile
 import websocket
 from sqlalchemy import select
 
+from config.settings import Settings
 from models.db import Database
 from models.jobs.tables import Job, JobItem
 from tasks.celery_app import app as celery_app
 from tests.conftest import CLIENT_KEY, NODE, eventually
-from tests.web import Web
+from tests.web import Web, serving
 
 SENTENCES = [f"This is sentence number {number} of a little course." for number in range(9)]
 LONG = " ".join(f"Sentence {number} of a long segment follows the one before it." for number in range(8))
@@ -398,3 +399,34 @@ def test_a_changed_course_is_heard_as_it_is_now(web: Web, play: Open, course: st
         assert change(web, "PUT", f"/api/curriculum/{course}", {"content": content}) == 200
         player.say("request_audio", segment_index=0)
         assert player.expect("audio")["total_segments"] == 1
+
+
+def test_who_listens_is_told_when_the_server_stops(configured: Settings, session_id: str) -> None:
+    with serving(configured.var_dir / "log" / "stopped_player.log") as stopped:
+        address = f"/ws/audio?session_id={session_id}"
+        with stopped.socket(address, header=[f"X-API-Key: {CLIENT_KEY}"]) as opened:
+            player = Player(opened.connection)
+            player.say("ping")
+            player.expect("pong")
+            stopped.child.stop()
+            assert player.closed() == 1001
+
+
+def test_the_place_in_a_long_topic_is_known_in_seconds_as_far_as_it_was_made(
+    web: Web, play: Open, course: str, session_id: str
+) -> None:
+    content = [{"id": "a", "title": "A", "segments": ["Again.", "..."] * 120}]
+    assert change(web, "PUT", f"/api/curriculum/{course}", {"content": content}) == 200
+    with play() as player:
+        player.say("sync", segment_index=2, offset_ms=0)
+        player.expect("sync_ack")
+        path = f"/api/sessions/{session_id}"
+        # Nothing before it was ever made.
+        assert web.get(path, headers=KEY).json()["playback_position"] == 0
+        player.say("request_audio", segment_index=0)
+        lasts = player.expect("audio")["duration_seconds"]
+        for _ in range(3):
+            player.say("sync", segment_index=201, offset_ms=250)
+            player.expect("sync_ack")
+        position = web.get(path, headers=KEY).json()["playback_position"]
+        assert position == pytest.approx(101 * lasts + 0.25, abs=0.2)

@@ -1,88 +1,27 @@
-"""Deployments over HTTP: scheduled, begun, stopped and taken up again; manifest, bundle and captions."""
+"""Deployments over HTTP: scheduled, looked at, begun, stopped and taken up again."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import io
 import json
-import tracemalloc
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, timedelta, timezone
 from typing import Any
 
 import pytest
-import soundfile
 from flask.testing import FlaskClient
-from sqlalchemy import func, update
-from werkzeug.test import TestResponse
+from sqlalchemy import func
 
-from app import context, deployments
 from config.settings import Settings
-from models import curricula, speech_clips
 from models import deployments as rows
-from models.base import iso, utc_now
-from models.curricula import NewSegment, NewTopic
+from models.base import utc_now
 from models.db import Database
 from models.deployment_plans import KIND, VOICE_KIND
 from models.jobs import spreading
 from models.jobs.lifecycle import NewItem
-from models.jobs.tables import STATES, Job, JobItem
-from models.speech_renditions import SpeechRendition
+from models.jobs.tables import STATES
 from tests import making
-from tests.app.test_captions import check_cues, parse_srt, parse_vtt
-from tests.conftest import eventually
-
-TEXTS = [["Good morning.", "* * *", "This is the first topic."], ["And this is the second."]]
-TITLES = ["A/B: is it \\ safe?", "日本"]
-NOVA: dict[str, Any] = {"voice_id": "nova"}
-QUICK: dict[str, Any] = {"voice_id": "nova", "speed": 1.25, "format": "mp3"}
-
-
-class Deployments:
-    """The endpoints, as one account sees them."""
-
-    def __init__(self, http: FlaskClient, headers: dict[str, str]) -> None:
-        self.http, self._headers = http, headers
-
-    def schedule(self, curriculum_id: str, *configs: dict[str, Any], **body: Any) -> TestResponse:
-        """POST of a new one."""
-        wanted = {"curriculum_id": curriculum_id, "voice_configs": list(configs) or [NOVA]} | body
-        return self.http.post("/api/deployments", json=wanted, headers=self._headers)
-
-    def get(self, path: str = "", **query: object) -> TestResponse:
-        """GET below ``/api/deployments``."""
-        return self.http.get(f"/api/deployments{path}", query_string=query, headers=self._headers)
-
-    def act(self, deployment_id: str, action: str) -> TestResponse:
-        """POST of an action."""
-        return self.http.post(f"/api/deployments/{deployment_id}/{action}", headers=self._headers)
-
-    def delete(self, deployment_id: str) -> TestResponse:
-        """DELETE of one."""
-        return self.http.delete(f"/api/deployments/{deployment_id}", headers=self._headers)
-
-    def until(self, deployment_id: str, *statuses: str) -> dict[str, Any]:
-        """What is shown of it once it has one of these statuses."""
-
-        def shown() -> dict[str, Any] | None:
-            found = self.get(f"/{deployment_id}").get_json()
-            return found if found["status"] in statuses else None
-
-        return eventually(shown, within_seconds=30)
-
-    def made(self, curriculum_id: str, *configs: dict[str, Any], **body: Any) -> dict[str, Any]:
-        """A deployment that is completed, as it is shown."""
-        answer = self.schedule(curriculum_id, *configs, **body)
-        assert answer.status_code == 201, answer.text
-        return self.until(answer.get_json()["id"], "completed")
-
-    def bundle(self, deployment_id: str) -> zipfile.ZipFile:
-        """The bundle, opened."""
-        answer = self.get(f"/{deployment_id}/bundle")
-        assert (answer.status_code, answer.mimetype) == (200, "application/zip")
-        return zipfile.ZipFile(io.BytesIO(answer.data))
+from tests.app.deploying import NOVA, QUICK, TEXTS, TITLES, Deployments, in_hours, row, store_course
 
 
 @pytest.fixture
@@ -95,23 +34,6 @@ def mine(client: FlaskClient, customer: dict[str, str]) -> Deployments:
 def course(database: Database) -> str:
     """The id of a course of two topics with titles that no file system takes."""
     return store_course(database, TEXTS, TITLES)
-
-
-def store_course(database: Database, texts: Sequence[Sequence[str]], titles: Sequence[str]) -> str:
-    """The id of a stored course."""
-    topics = [
-        NewTopic(title=title, id=f"t{number}", segments=[NewSegment(text, f"s{at}") for at, text in enumerate(each)])
-        for number, (title, each) in enumerate(zip(titles, texts, strict=True))
-    ]
-    with database.transaction() as session:
-        return curricula.create(
-            session, title="Ein schöner Kurs", description="", topics=topics, extra={}, account_id=None
-        ).id
-
-
-def in_hours(hours: float) -> str:
-    """A time so many hours from now."""
-    return str(iso(utc_now() + timedelta(hours=hours)))
 
 
 def stored(database: Database, curriculum_id: str, state: str = "queued", **values: Any) -> str:
@@ -148,7 +70,7 @@ def test_a_scheduled_deployment_is_shown_with_its_time_in_utc_and_what_there_is_
     }
     assert (shown["error"], shown["started_at"], shown["finished_at"]) == (None, None, None)
     assert mine.get(f"/{shown['id']}").get_json() == shown
-    assert mine.http.get(f"/api/jobs/{shown['id']}", headers=mine._headers).get_json()["state"] == "queued"
+    assert mine.http.get(f"/api/jobs/{shown['id']}", headers=mine.headers).get_json()["state"] == "queued"
 
 
 def test_what_is_scheduled_is_not_begun_before_its_time(mine: Deployments, course: str, worker: object) -> None:
@@ -175,7 +97,7 @@ def test_a_time_that_is_past_means_at_once(mine: Deployments, course: str, worke
         ({"scheduled_time": "2027-02-30T00:00:00Z"}, "is no time"),
         ({"voice_configs": []}, "voice_configs"),
         ({"voice_configs": "nova"}, "'nova' is not a list"),
-        ({"voice_configs": ["nova"]}, "'nova' is not a voice"),
+        ({"voice_configs": ["nova"]}, "'nova' is not an object"),
         ({"voice_configs": [{}]}, "voice_id"),
         ({"voice_configs": [{"voice_id": "nobody"}]}, "voice_id 'nobody' is unknown; there are"),
         ({"voice_configs": [{"voice_id": "nova", "provider": "nobody"}]}, "provider 'nobody' is unknown; there are"),
@@ -201,7 +123,7 @@ def test_what_cannot_be_scheduled_is_refused_by_name(
 
 def test_whoever_is_to_be_told_of_its_end_is_noted(mine: Deployments, course: str, database: Database) -> None:
     answer = mine.schedule(course, scheduled_time=in_hours(1), callback_url="https://example.org/told")
-    assert _job(database, answer.get_json()["id"]).callback_urls == ["https://example.org/told"]
+    assert row(database, answer.get_json()["id"]).callback_urls == ["https://example.org/told"]
 
 
 def test_an_unknown_course_is_not_found(mine: Deployments) -> None:
@@ -299,8 +221,8 @@ def _by_voice(mine: Deployments, deployment_id: str) -> Iterator[list[dict[str, 
 def test_the_time_to_go_is_that_of_what_is_made_not_of_what_was_there(database: Database, mine: Deployments) -> None:
     curriculum_id = store_course(database, [[f"Sentence {number}." for number in range(10)]], ["Only"])
     job_id = stored(database, curriculum_id)
-    making.change(database, _job(database, job_id), run_after=func.now(), account_id=_account(mine))
-    job = making.claim(database, _job(database, job_id))
+    making.change(database, row(database, job_id), run_after=func.now(), account_id=_account(mine))
+    job = making.claim(database, row(database, job_id))
     there = [NewItem({}, {"clip": "x", "cached": True, "size_bytes": 1, "duration_seconds": 1.0})] * 4
     with database.transaction() as session:
         new = making.new_job(
@@ -320,13 +242,8 @@ def test_the_time_to_go_is_that_of_what_is_made_not_of_what_was_there(database: 
     assert voice["eta_seconds"] == pytest.approx(50, abs=5)
 
 
-def _job(database: Database, job_id: str) -> Job:
-    with database.transaction() as session:
-        return session.get_one(Job, job_id)
-
-
 def _account(mine: Deployments) -> str:
-    return str(mine.http.get("/api/auth/me", headers=mine._headers).get_json()["id"])
+    return str(mine.http.get("/api/auth/me", headers=mine.headers).get_json()["id"])
 
 
 # --- Acting -------------------------------------------------------------------------------------------------------
@@ -369,20 +286,20 @@ def test_one_that_was_paused_before_its_time_goes_back_to_it(
     mine: Deployments, course: str, database: Database
 ) -> None:
     scheduled = mine.schedule(course, scheduled_time=in_hours(5)).get_json()["id"]
-    due = _job(database, scheduled).run_after
+    due = row(database, scheduled).run_after
     assert mine.act(scheduled, "pause").get_json()["status"] == "paused"
     assert mine.act(scheduled, "resume").get_json()["status"] == "scheduled"
-    assert _job(database, scheduled).run_after == due
+    assert row(database, scheduled).run_after == due
 
 
 def test_one_that_was_cancelled_before_its_time_is_scheduled_again_by_a_retry(
     mine: Deployments, course: str, database: Database
 ) -> None:
     scheduled = mine.schedule(course, scheduled_time=in_hours(5)).get_json()["id"]
-    due = _job(database, scheduled).run_after
+    due = row(database, scheduled).run_after
     mine.delete(scheduled)
     assert mine.act(scheduled, "retry").get_json()["status"] == "scheduled"
-    assert _job(database, scheduled).run_after == due
+    assert row(database, scheduled).run_after == due
 
 
 def test_an_unfinished_one_is_cancelled_and_shown_and_a_finished_one_is_removed(
@@ -398,7 +315,7 @@ def test_an_unfinished_one_is_cancelled_and_shown_and_a_finished_one_is_removed(
         assert (removed.status_code, set(removed.get_json())) == (200, {"message"})
         assert mine.get(f"/{deployment_id}").status_code == 404
     # What was spoken stays.
-    assert mine.http.get(clip, headers=mine._headers).status_code == 200
+    assert mine.http.get(clip, headers=mine.headers).status_code == 200
 
 
 def test_what_a_deployment_holds_is_not_emptied_until_it_is_removed(
@@ -450,240 +367,9 @@ def test_the_job_of_a_voice_is_listed_below_its_deployment_and_left_alone(
         assert done in refused.get_json()["error"]
 
 
-# --- Manifest, bundle, captions -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def done(mine: Deployments, course: str, worker: object) -> str:
-    """The id of a completed deployment in two voices."""
-    return str(mine.made(course, NOVA, QUICK)["id"])
-
-
-def test_nothing_can_be_had_before_it_is_completed(mine: Deployments, course: str) -> None:
-    scheduled = mine.schedule(course, scheduled_time=in_hours(5)).get_json()["id"]
-    for what in ("manifest", "bundle", "captions"):
-        refused = mine.get(f"/{scheduled}/{what}")
-        assert (refused.status_code, refused.get_json()["code"]) == (409, "CONFLICT")
-        assert "scheduled" in refused.get_json()["error"]
-
-
-def test_the_manifest_names_every_file_in_order_with_paths_that_every_system_takes(
-    mine: Deployments, done: str, course: str
-) -> None:
-    told = mine.get(f"/{done}/manifest").get_json()
-    assert (told["deployment_id"], told["curriculum_id"], told["title"]) == (done, course, "Ein schöner Kurs")
-    assert [voice["folder"] for voice in told["voices"]] == ["nova", "nova-2"]
-    topics = ["01-a-b-is-it-safe", "02-topic"]
-    assert [file["path"] for file in told["files"]] == [
-        f"{folder}/{path}.{extension}"
-        for folder, extension in (("nova", "wav"), ("nova-2", "mp3"))
-        for path in (f"{topics[0]}/001", f"{topics[0]}/003", f"{topics[1]}/001")
-    ]
-    first = told["files"][1]
-    assert (first["topic_id"], first["segment_id"], first["topic_index"], first["segment_index"]) == ("t0", "s2", 0, 2)
-    assert (first["voice_id"], first["format"], first["sample_rate_hz"]) == ("nova", "wav", 24000)
-    assert told["missing"] == []
-    assert told["totals"] == {
-        "files": 6,
-        "missing": 0,
-        "size_bytes": sum(file["size_bytes"] for file in told["files"]),
-        "duration_seconds": pytest.approx(sum(file["duration_seconds"] for file in told["files"]), abs=0.01),
-    }
-    for file in told["files"]:
-        sound = mine.http.get(file["url"], headers=mine._headers).data
-        assert (len(sound), hashlib.sha256(sound).hexdigest()) == (file["size_bytes"], file["sha256"])
-
-
-def test_the_bundle_holds_what_its_manifest_says(mine: Deployments, done: str) -> None:
-    bundle = mine.bundle(done)
-    assert bundle.testzip() is None
-    told = json.loads(bundle.read("manifest.json"))
-    assert told == mine.get(f"/{done}/manifest").get_json()
-    named = [entry["path"] for entry in [*told["files"], *told["captions"]]]
-    assert sorted(bundle.namelist()) == sorted(["manifest.json", *named])
-    assert all(entry.compress_type == zipfile.ZIP_STORED for entry in bundle.infolist())
-    for file in told["files"]:
-        content = bundle.read(file["path"])
-        assert (len(content), hashlib.sha256(content).hexdigest()) == (file["size_bytes"], file["sha256"])
-        samples, rate = soundfile.read(io.BytesIO(content))
-        assert (rate, len(samples) / rate) == (24000, pytest.approx(file["duration_seconds"], abs=0.15))
-        assert abs(samples).max() > 0.05
-    for caption in told["captions"]:
-        text = bundle.read(caption["path"]).decode()
-        assert mine.http.get(caption["url"], headers=mine._headers).text == text
-        seconds = sum(
-            file["duration_seconds"]
-            for file in told["files"]
-            if file["path"].startswith(caption["path"].rpartition("/")[0])
-        )
-        check_cues(parse_srt(text) if caption["format"] == "srt" else parse_vtt(text)[0], seconds)
-
-
-def test_equal_bundles_are_equal_byte_for_byte_and_not_sent_twice(mine: Deployments, done: str) -> None:
-    one, other = (mine.get(f"/{done}/bundle") for _ in range(2))
-    assert one.data == other.data
-    assert one.headers["ETag"] == other.headers["ETag"]
-    assert one.headers["Content-Disposition"] == 'attachment; filename="ein-schoner-kurs.zip"'
-    headers = mine._headers | {"If-None-Match": one.headers["ETag"]}
-    again = mine.http.get(f"/api/deployments/{done}/bundle", headers=headers)
-    assert (again.status_code, again.data) == (304, b"")
-    head = mine.http.head(f"/api/deployments/{done}/bundle", headers=mine._headers)
-    assert (head.status_code, head.data, head.headers["ETag"]) == (200, b"", one.headers["ETag"])
-
-
-def test_a_bundle_is_sent_while_it_is_put_together_in_bounded_memory(
-    mine: Deployments, database: Database, configured: Settings, done: str
-) -> None:
-    """A file of 64 MiB goes through in pieces of one."""
-    with mine.http.application.app_context():
-        here = context.current()
-        content = bytes(range(256)) * (64 * 4096)
-        name = here.files.put(content)
-    told = mine.get(f"/{done}/manifest").get_json()
-    with database.transaction() as session:
-        session.execute(
-            update(SpeechRendition)
-            .where(SpeechRendition.file == told["files"][0]["sha256"])
-            .values(file=name, size_bytes=len(content))
-        )
-    sent = hashlib.sha256()
-    answer = mine.http.get(f"/api/deployments/{done}/bundle", headers=mine._headers, buffered=False)
-    assert "Content-Length" not in answer.headers
-    tracemalloc.start()
-    pieces = [(sent.update(piece), len(piece))[1] for piece in answer.iter_encoded()]
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert sum(pieces) > len(content)
-    assert max(pieces) < 3 * deployments.BLOCK_BYTES
-    assert most < 8 * deployments.BLOCK_BYTES
-
-
-def test_a_file_that_is_gone_is_found_before_the_first_byte(mine: Deployments, done: str) -> None:
-    file = mine.get(f"/{done}/manifest").get_json()["files"][-1]
-    with mine.http.application.app_context():
-        context.current().files.remove([file["sha256"]])
-    refused = mine.get(f"/{done}/bundle")
-    assert (refused.status_code, refused.get_json()["code"]) == (409, "CONFLICT")
-    assert file["path"] in refused.get_json()["error"]
-    assert refused.get_json()["details"] == {"clip": file["clip"]}
-
-
-def test_a_clip_that_is_gone_is_named_and_a_new_deployment_makes_it_again(
-    mine: Deployments, done: str, course: str, database: Database
-) -> None:
-    file = mine.get(f"/{done}/manifest").get_json()["files"][0]
-    with database.transaction() as session:
-        speech_clips.forget_file(session, file["clip"])
-    for what in ("manifest", "bundle"):
-        refused = mine.get(f"/{done}/{what}")
-        assert (refused.status_code, refused.get_json()["code"]) == (409, "CONFLICT")
-        assert file["path"] in refused.get_json()["error"]
-    assert mine.get(f"/{done}/captions").status_code == 404
-    mine.made(course)
-    assert mine.get(f"/{done}/manifest").status_code == 200
-
-
-def test_what_failed_is_listed_and_the_rest_can_be_had(
-    mine: Deployments, database: Database, course: str, worker: object
-) -> None:
-    done = mine.made(course)["id"]
-    with database.transaction() as session:
-        voice = deployments.voices(session, session.get_one(Job, done))[0].job
-    making.change_items(database, voice, finished_at=func.now())
-    item = making.read_items(database, voice)[1]
-    with database.transaction() as session:
-        failed = {"state": "failed", "result": None, "error_code": "bad_input", "error_message": "It broke."}
-        session.execute(update(JobItem).where(JobItem.id == item.id).values(**failed))
-    for job in (voice, _job(database, done)):
-        making.change(database, job, items_succeeded=2, items_failed=1)
-    assert mine.get(f"/{done}").get_json()["status"] == "completed_with_errors"
-    told = mine.get(f"/{done}/manifest").get_json()
-    assert (len(told["files"]), told["totals"]["missing"]) == (2, 1)
-    (missing,) = told["missing"]
-    assert (missing["segment_id"], missing["path"]) == ("s2", "nova/01-a-b-is-it-safe/003.wav")
-    assert missing["error"] == {"code": "bad_input", "message": "It broke."}
-    assert len([name for name in mine.bundle(done).namelist() if name.endswith(".wav")]) == 2
-    assert "first topic" not in mine.get(f"/{done}/captions", format="srt").text
-    # And a retry makes it.
-    assert mine.act(done, "retry").status_code == 200
-    mine.until(done, "completed")
-    assert "first topic" in mine.get(f"/{done}/captions", format="srt").text
-
-
-def test_captions_are_of_a_topic_or_of_all_of_them_one_after_the_other(mine: Deployments, done: str) -> None:
-    told = mine.get(f"/{done}/manifest").get_json()
-    seconds = [
-        sum(file["duration_seconds"] for file in told["files"] if file["path"].startswith(f"nova/0{topic}"))
-        for topic in (1, 2)
-    ]
-    first, second, whole = (
-        parse_srt(mine.get(f"/{done}/captions", format="srt", **asked).text)
-        for asked in ({"topic_id": "t0"}, {"topic_id": "t1", "voice_id": "nova"}, {})
-    )
-    check_cues(first, seconds[0])
-    check_cues(second, seconds[1])
-    check_cues(whole, sum(seconds))
-    text = " ".join(cue.text for cue in whole)
-    assert text == "Good morning. This is the first topic. And this is the second."
-    assert " ".join(cue.text for cue in first) == "Good morning. This is the first topic."
-    assert [cue.text for cue in second] == ["And this is the second."]
-    cues, _ = parse_vtt(mine.get(f"/{done}/captions").text)
-    assert [cue.text for cue in cues] == [cue.text for cue in whole]
-    as_json = mine.get(f"/{done}/captions", format="json").get_json()
-    assert as_json["duration_seconds"] == pytest.approx(sum(seconds), abs=0.01)
-    # The quick voice is done sooner.
-    quick = parse_srt(mine.get(f"/{done}/captions", format="srt", voice_id="nova-2").text)
-    assert quick[-1].end < whole[-1].end
-
-
-@pytest.mark.parametrize(
-    ("asked", "status", "said"),
-    [
-        ({"topic_id": "t9"}, 404, "no topic 't9'"),
-        ({"voice_id": "heart"}, 404, "no voice 'heart'; it has nova, nova-2"),
-        ({"format": "txt"}, 400, "'txt' is not one of"),
-    ],
-)
-def test_captions_of_what_is_not_there_are_refused(
-    mine: Deployments, done: str, asked: dict[str, str], status: int, said: str
-) -> None:
-    answer = mine.get(f"/{done}/captions", **asked)
-    assert answer.status_code == status
-    assert said in answer.get_json()["error"]
-
-
-@pytest.mark.parametrize(
-    ("name", "path"),
-    [
-        ("Introduction", "introduction"),
-        ("../../etc/passwd", "etc-passwd"),
-        ("CON", "con"),
-        ("Ünïcödé & more…", "unicode-more"),
-        ("  ", "topic"),
-        ("日本", "topic"),
-        ("x" * 300, "x" * 40),
-        ("a" * 39 + " b", "a" * 39),
-        ("1.5: Half", "1-5-half"),
-    ],
-)
-def test_a_name_becomes_a_path_that_every_system_takes(name: str, path: str) -> None:
-    assert deployments.slug(name) == path
-
-
-def test_a_large_bundle_is_a_zip64(mine: Deployments, done: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if four gigabytes were a few kilobytes."""
-    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 20_000)
-    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 3)
-    content = mine.get(f"/{done}/bundle").data
-    monkeypatch.undo()
-    bundle = zipfile.ZipFile(io.BytesIO(content))
-    assert bundle.testzip() is None
-    assert b"PK\x06\x06" in content
-
-
 def test_every_state_of_a_job_has_a_word(database: Database, course: str) -> None:
     assert set(rows.STATUS) == set(STATES)
-    job = _job(database, stored(database, course, "succeeded", items_failed=1))
+    job = row(database, stored(database, course, "succeeded", items_failed=1))
     assert rows.status(job) == rows.WITH_ERRORS
 
 

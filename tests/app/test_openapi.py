@@ -42,7 +42,7 @@ BODIES = {
     "POST /api/sessions": SESSION,
     "PATCH /api/sessions/{session_id}": SESSION,
     "POST /api/auth/password": {"old_password", "new_password"},
-    "POST /api/auth/keys": {"name", "role", "expires_at"},
+    "POST /api/auth/keys": {"name", "role", "expires_at", "agent_id"},
     "POST /api/users": {"username", "password", "role", "email"},
     "PATCH /api/users/{user_id}": {"password", "role", "email", "disabled"},
     "POST /api/curriculum": {"title", "description", "content"},

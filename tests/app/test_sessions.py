@@ -130,6 +130,12 @@ def test_a_bad_session_is_refused_by_name(
     assert client.get("/api/sessions", headers=customer).get_json()["total"] == 1
 
 
+def test_the_other_word_for_provider_is_taken(client: FlaskClient, customer: Headers) -> None:
+    assert create(client, customer, tts_provider="hibari")["provider"] == "hibari"
+    both = {"tts_provider": "hibari", "provider": "hibari"}
+    assert client.post("/api/sessions", json=both, headers=customer).status_code == 400
+
+
 def test_an_unknown_topic_of_a_course_is_named(client: FlaskClient, customer: Headers, course: str) -> None:
     body = {"curriculum_id": course, "topic_id": "two"}
     answer = client.post("/api/sessions", json=body, headers=customer)

@@ -138,6 +138,27 @@ def test_nobody_gives_a_role_they_have_not(client: FlaskClient, admin: Headers, 
     assert given.get_json()["role"] == "agent"
 
 
+def test_an_operators_key_may_be_less_and_stays_less(client: FlaskClient, admin: Headers) -> None:
+    made, headers = create(client, admin), signed_in(client)
+    body = {"name": "k", "role": "client"}
+    key = {"X-API-Key": client.post("/api/auth/keys", json=body, headers=headers).get_json()["key"]}
+    assert client.get("/api/auth/me", headers=key).get_json()["role"] == "client"
+    # Nor does a key rise when its account is lowered.
+    client.patch(f"/api/users/{made['id']}", json={"role": "admin"}, headers=admin)
+    assert client.get("/api/auth/me", headers=key).get_json()["role"] == "client"
+    assert client.get("/api/users", headers=key).status_code == 403
+
+
+def test_whose_a_transcribers_key_is_says_an_administrator(
+    client: FlaskClient, admin: Headers, customer: Headers
+) -> None:
+    body = {"name": "k", "role": "agent", "agent_id": 7}
+    assert client.post("/api/auth/keys", json=body, headers=admin).get_json()["agent_id"] == 7
+    assert client.post("/api/auth/keys", json={"name": "k", "agent_id": 7}, headers=customer).status_code == 403
+    bad = client.post("/api/auth/keys", json=body | {"agent_id": 0}, headers=admin)
+    assert (bad.status_code, "agent_id" in bad.get_json()["error"]) == (400, True)
+
+
 def test_a_key_does_no_more_than_its_owner_may_now(client: FlaskClient, admin: Headers) -> None:
     made = create(client, admin)
     key = {"X-API-Key": client.post("/api/auth/keys", json={"name": "k"}, headers=signed_in(client)).get_json()["key"]}
