@@ -178,19 +178,10 @@ def _send(pid: int, number: signal.Signals) -> None:
 
 def _run(argv: Sequence[str], account: Account, cwd: Path, stdin: str = "") -> None:
     try:
-        done = subprocess.run(
-            [*account.prefix, *argv],
-            input=stdin,
-            cwd=cwd,  # ours may be closed to that user
-            user=account.user,
-            group=account.user,
-            extra_groups=None if account.user is None else (),
-            start_new_session=True,  # Ctrl-C is for us: half a second later all is made, and stopped in good order
-            capture_output=True,
-            text=True,
-            timeout=_INITDB_SECONDS,
-            check=False,
-        )
+        done = _attempt(argv, account, cwd, stdin)
+        if done.returncode == -signal.SIGINT:
+            # A Ctrl-C that came before it had a session of its own, and so before it did anything.
+            done = _attempt(argv, account, cwd, stdin)
     except subprocess.TimeoutExpired as fault:
         raise StartFailed(f"The database could not be made: {fault}.") from fault
     if done.returncode:
@@ -199,3 +190,19 @@ def _run(argv: Sequence[str], account: Account, cwd: Path, stdin: str = "") -> N
             + (f" as user {account.user}, who must be able to reach it and VAR_DIR" if account.user else "")
             + f". It said:\n{done.stdout}{done.stderr}"
         )
+
+
+def _attempt(argv: Sequence[str], account: Account, cwd: Path, stdin: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*account.prefix, *argv],
+        input=stdin,
+        cwd=cwd,  # ours may be closed to that user
+        user=account.user,
+        group=account.user,
+        extra_groups=None if account.user is None else (),
+        start_new_session=True,  # Ctrl-C is for us: half a second later all is made, and stopped in good order
+        capture_output=True,
+        text=True,
+        timeout=_INITDB_SECONDS,
+        check=False,
+    )
