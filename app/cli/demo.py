@@ -118,7 +118,7 @@ def _links(here: Context) -> list[tuple[str, str]]:
 
 def _addresses(configured: Settings) -> list[tuple[str, str]]:
     return [
-        ("API", f"{address(configured)} (described in /openapi.json)"),
+        ("API", f"{address(configured)} (described at /docs)"),
         ("Flower", f"{address(configured, configured.flower_port)} (the workers and what they do)"),
         ("Logs", str(configured.var_dir / "log")),
     ]
