@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import json
 import os
-import platform
 import statistics
-import subprocess
-from datetime import UTC, datetime
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from bench import record
 from bench.bare import Bare
 from bench.measures import MEASURES, Figures
 from bench.service import Service
@@ -52,28 +47,11 @@ def main() -> None:
                 console.print(f"repeat {repeat + 1} of {arguments.repeats}: {measure.__name__} …")
                 figures |= measure(service, bare)
             repeats.append(figures)
-    path = _write(repeats, load_before)
+    medians = {name: statistics.median(each[name] for each in repeats) for name in repeats[0]}
+    measured = {"medians": medians, "repeats": repeats}
+    _, path = record.write(measured, packages=PACKAGES, load_before=load_before)
     _show(console, repeats)
     console.print(f"Load average before {load_before[0]:.2f}, after {os.getloadavg()[0]:.2f}. Written to {path}.")
-
-
-def _write(repeats: list[Figures], load_before: tuple[float, float, float]) -> Path:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    now = datetime.now(UTC)
-    result = {
-        "commit": commit.stdout.strip() or None,
-        "time": now.isoformat(),
-        "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "load_average_before": load_before,
-        "load_average_after": os.getloadavg(),
-        "medians": {name: statistics.median(each[name] for each in repeats) for name in repeats[0]},
-        "repeats": repeats,
-    }
-    path = Path(__file__).parent / "results" / f"{now:%Y%m%dT%H%M%S}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=1))
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _show(console: Console, repeats: list[Figures]) -> None:

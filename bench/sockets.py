@@ -7,11 +7,9 @@ Redis in the middle: then single states may be missing, but never the last.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import itertools
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -20,12 +18,12 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 
 import redis
 
+from bench import record
 from bench.service import Service
 from bench.texts import short_sentence, ten_seconds
 from models import redis_keys
@@ -72,22 +70,12 @@ def main() -> None:
     load_before = os.getloadavg()
     with Service() as service:
         figures = _measure(service, arguments)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    now = datetime.now(UTC)
-    result = {
-        "commit": commit.stdout.strip() or None,
-        "time": now.isoformat(),
-        "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "load_average_before": load_before,
-        "load_average_after": os.getloadavg(),
-        "sockets": arguments.sockets,
-        "line_killed": arguments.kill,
-        "figures": figures,
-    }
-    path = Path(__file__).parent / "results" / f"sockets-{now:%Y%m%dT%H%M%S}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=1))
+    result, _ = record.write(
+        {"sockets": arguments.sockets, "line_killed": arguments.kill, "figures": figures},
+        packages=PACKAGES,
+        load_before=load_before,
+        name="sockets-",
+    )
     print(json.dumps(result, indent=1))
     wrong = figures["sockets_that_missed_a_state"] if not arguments.kill else figures["sockets_that_missed_an_end"]
     sys.exit(bool(wrong or figures["versions_that_fell"] or figures["sockets_closed"]))

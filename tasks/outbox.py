@@ -45,11 +45,9 @@ def deliver() -> None:
         sender.join(share)
 
 
-def _next(process: Process, *, done: Claimed | None = None) -> Claimed | None:
-    """A delivery for a free sender, who is ``done`` with another; None when there is none, or no sender is free."""
+def _next(process: Process) -> Claimed | None:
+    """A delivery for a free sender; None when there is none, or no sender is free."""
     with _lock:
-        if done is not None:
-            _at_work.subtract([_receiver(done.url)])
         # A process that ends takes up nothing more.
         if _at_work.total() >= SENDERS or not threading.main_thread().is_alive():
             return None
@@ -74,7 +72,10 @@ def _send_while_due(process: Process, first: Claimed) -> None:
             # Its lease ends, and it is sent again: the receiver knows it by its id.
             log.warning("What became of delivery %s was not stored: %s", claimed.id, fault)
         finally:
-            claimed = _next(process, done=claimed)
+            # Whatever went wrong: a sender that is counted though it has gone would be missing for good.
+            with _lock:
+                _at_work.subtract([_receiver(claimed.url)])
+        claimed = _next(process)
 
 
 def _send(process: Process, claimed: Claimed) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -53,3 +54,27 @@ def undescribed(client: FlaskClient, answer: TestResponse) -> str | None:
     schema = {**content["schema"], "components": described["components"]}
     faults = [f"{fault.json_path}: {fault.message}" for fault in OAS31Validator(schema).iter_errors(answer.get_json())]
     return f"{name} answered what is not described: {'; '.join(faults)[:500]}" if faults else None
+
+
+def operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every operation as ``GET /path``, with the parameters of its path."""
+    for path, item in described["paths"].items():
+        for method, operation in item.items():
+            if method != "parameters":
+                shared = item.get("parameters", []) + operation.get("parameters", [])
+                yield f"{method.upper()} {path}", operation | {"parameters": shared}
+
+
+def resolved(described: dict[str, Any], value: Any) -> Any:
+    """What a reference points to; anything else as it is."""
+    if isinstance(value, dict) and "$ref" in value:
+        found: Any = described
+        for step in value["$ref"].removeprefix("#/").split("/"):
+            found = found[step]
+        return found
+    return value
+
+
+def assert_described(described: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
+    """Fails unless a value is as a schema of the description says."""
+    OAS31Validator({**schema, "components": described["components"]}).validate(value)

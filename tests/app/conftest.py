@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -49,6 +50,15 @@ def lasting_client(configured: Settings, lasting_database: Database) -> Iterator
     yield app.test_client()
     app.extensions["voiceworks"].hub.stop()
     app.extensions["voiceworks"].database.dispose()
+
+
+@pytest.fixture
+def described(lasting_client: FlaskClient) -> dict[str, Any]:
+    """openapi.json, which needs no credential."""
+    answer = lasting_client.get("/openapi.json")
+    assert (answer.status_code, answer.content_type) == (200, "application/json")
+    found: dict[str, Any] = answer.get_json()
+    return found
 
 
 @pytest.fixture

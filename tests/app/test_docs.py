@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -17,36 +16,13 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.conftest import API_KEY, PASSWORD, eventually
+from tests.pages import Loaded
 from tests.web import Web
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 PAGES = ("/docs", "/redoc")
 in_a_browser = pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no Chromium here")
-
-
-class Loaded(HTMLParser):
-    """What a page loads, and the code and style that are written into it."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.assets: set[str] = set()
-        self.inline: list[str] = []
-        self._within = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Notes scripts, links, and what handlers and styles a tag has of its own."""
-        given = dict(attrs)
-        if tag in ("script", "link"):
-            self.assets.add(given.get("src") or given.get("href") or "")
-        self.inline += [f"{tag} {name}" for name in given if name.startswith("on") or name == "style"]
-        self._within = tag
-
-    def handle_data(self, data: str) -> None:
-        """Notes code between tags."""
-        if self._within in ("script", "style") and data.strip():
-            self.inline.append(data)
 
 
 @pytest.mark.parametrize("path", PAGES)

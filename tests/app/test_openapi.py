@@ -1,30 +1,25 @@
-"""The description of the API for programs, and the page for people."""
+"""The description of the API for programs."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
 from dataclasses import replace
-from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from jsonschema.exceptions import ValidationError
 from marshmallow import Schema
-from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from app import create_app, openapi
 from app.http.access import ADMIN
 from app.http.parsing import Text
-from app.openapi import documented
 from app.surfaces import ADMINISTRATION, GATEWAY, TRANSCRIPTION, WAKEWORDS, Surface, SurfaceBlueprint
 from config.settings import Settings
 from config.versions import AUDIO_FORMATS
-from tests.described import DescribedClient
+from tests.described import DescribedClient, assert_described, operations, resolved
 
 # A route's <name> as a template's {name}.
 TEMPLATED = r"{\1}"
@@ -79,34 +74,6 @@ QUERIES = {
     "GET /api/jobs": {"kind", "state", "parent", "limit", "cursor"},
     "GET /api/jobs/{job_id}/items": {"state", "limit", "cursor"},
 }
-
-
-@pytest.fixture
-def described(lasting_client: FlaskClient) -> dict[str, Any]:
-    """openapi.json, which needs no credential."""
-    answer = lasting_client.get("/openapi.json")
-    assert (answer.status_code, answer.content_type) == (200, "application/json")
-    found: dict[str, Any] = answer.get_json()
-    return found
-
-
-def operations(described: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every operation as ``GET /path``, with the parameters of its path."""
-    for path, item in described["paths"].items():
-        for method, operation in item.items():
-            if method != "parameters":
-                shared = item.get("parameters", []) + operation.get("parameters", [])
-                yield f"{method.upper()} {path}", operation | {"parameters": shared}
-
-
-def resolved(described: dict[str, Any], value: Any) -> Any:
-    """What a reference points to; anything else as it is."""
-    if isinstance(value, dict) and "$ref" in value:
-        found: Any = described
-        for step in value["$ref"].removeprefix("#/").split("/"):
-            found = found[step]
-        return found
-    return value
 
 
 def test_it_says_what_it_is(described: dict[str, Any]) -> None:
@@ -384,75 +351,6 @@ def test_the_limits_of_a_field_are_shown(described: dict[str, Any]) -> None:
     assert "200" in query["limit"]["description"]
 
 
-def test_every_example_of_the_documents_that_has_a_route_is_shown(
-    described: dict[str, Any], lasting_client: FlaskClient
-) -> None:
-    shown = [
-        example["value"]
-        for _, operation in operations(described)
-        for place in (operation.get("requestBody", {}), *operation["responses"].values())
-        for content in place.get("content", {}).values()
-        for example in content.get("examples", {}).values()
-    ]
-    router = lasting_client.application.url_map.bind("localhost")
-    answered = 0
-    for each in documented.requests():
-        if router.test(re.sub(r"\{\w+\}", "1", each.path), each.method):
-            for example in each.bodies + each.answers:
-                answered += 1
-                assert example in shown, f"{each.method} {each.path}"
-    assert answered > 10
-
-
-def test_every_example_is_as_its_schema_says(described: dict[str, Any]) -> None:
-    checked = 0
-    for _, operation in operations(described):
-        for place in (operation.get("requestBody", {}), *operation["responses"].values()):
-            for content in place.get("content", {}).values():
-                for example in content.get("examples", {}).values():
-                    assert_described(described, content["schema"], example["value"])
-                    checked += 1
-                if "example" in content:
-                    assert_described(described, content["schema"], content["example"])
-    assert checked > 10
-
-
-def assert_described(described: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
-    """Fails unless a value is as a schema of the description says."""
-    OAS31Validator({**schema, "components": described["components"]}).validate(value)
-
-
-def test_without_the_documents_all_but_the_examples_is_there(tmp_path: Path) -> None:
-    assert documented.requests(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    ("written", "method", "path", "bodies", "answers"),
-    [
-        (
-            '```\nPOST /a\n\n{"b": [...]}\n```\n\nResponse:\n```json\n{"c": { ... }}\n```',
-            "POST",
-            "/a",
-            [{"b": []}],
-            [{"c": {}}],
-        ),
-        ("```http\nGET /a?b=1\n```\n", "GET", "/a", [], []),
-        ('**POST** `/a/{id}`\n\n**Request Body:**\n```json\n{"b": 1}\n```', "POST", "/a/{id}", [{"b": 1}], []),
-        ('#### GET `/a`\n\n**Example Response**:\n```json\n{"b": "x|y"}\n```', "GET", "/a", [], [{"b": "x"}]),
-        ('```\nGET /a\n```\n## Error Responses\n```json\n{"error": "no"}\n```', "GET", "/a", [], []),
-        ("```\nGET /a\n```\n**Example:**\n```bash\ncurl -X GET /b\n```", "GET", "/a", [], []),
-    ],
-    ids=["management", "a query", "transcription", "administration", "another heading", "a command"],
-)
-def test_a_request_is_found_however_a_document_writes_it(
-    tmp_path: Path, written: str, method: str, path: str, bodies: list[Any], answers: list[Any]
-) -> None:
-    (tmp_path / "gateway.md").write_text(written)
-    (found,) = documented.requests(tmp_path)
-    assert (found.document, found.method, found.path) == ("gateway", method, path)
-    assert (found.bodies, found.answers) == (bodies, answers)
-
-
 class Asked(Schema):
     """A body."""
 
@@ -508,78 +406,3 @@ def test_an_open_surface_takes_no_credential_and_says_so(configured: Settings) -
     assert {} not in found["/v1/models"]["get"]["security"]
     app.extensions["voiceworks"].hub.stop()
     app.extensions["voiceworks"].database.dispose()
-
-
-# --- The page -----------------------------------------------------------------------------------------------------
-
-
-class Page(HTMLParser):
-    """What a page loads, and what of it a strict policy would not run."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.assets: set[str] = set()
-        self.inline: list[str] = []
-        self._within = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Notes what a tag loads, and handlers and styles written into it."""
-        given = dict(attrs)
-        if tag == "script" or (tag == "link" and given.get("rel") == "stylesheet"):
-            self.assets.add(given.get("src") or given.get("href") or "")
-        self.inline += [f"{tag} {name}" for name in given if name.startswith("on") or name == "style"]
-        self._within = tag
-
-    def handle_data(self, data: str) -> None:
-        """Notes code between tags."""
-        if self._within in ("script", "style") and data.strip():
-            self.inline.append(data)
-
-
-def policy(header: str) -> dict[str, set[str]]:
-    """A Content-Security-Policy by its directives."""
-    parts = (part.split() for part in header.split(";"))
-    return {name: set(sources) for name, *sources in parts}
-
-
-def test_the_page_is_served_under_a_policy_that_it_keeps(lasting_client: FlaskClient) -> None:
-    answer = lasting_client.get("/")
-    assert (answer.status_code, answer.mimetype) == (200, "text/html")
-    allowed = policy(answer.headers["Content-Security-Policy"])
-    assert allowed["default-src"] == {"'none'"}
-    assert allowed["script-src"] == allowed["style-src"] == allowed["connect-src"] == {"'self'"}
-    assert not any("unsafe" in source or source == "*" for sources in allowed.values() for source in sources)
-    # These do not fall back to default-src.
-    assert allowed["frame-ancestors"] == allowed["base-uri"] == allowed["form-action"] == {"'none'"}
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    page = Page(answer.text)
-    assert page.inline == []
-    assert len(page.assets) == 2
-    for asset in page.assets:
-        assert asset.startswith("/static/")
-
-
-def test_everything_the_page_loads_is_there(lasting_client: FlaskClient) -> None:
-    for asset in Page(lasting_client.get("/").text).assets:
-        answer = lasting_client.get(asset)
-        assert answer.status_code == 200
-        assert answer.mimetype == ("text/css" if asset.endswith(".css") else "text/javascript")
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert "Content-Security-Policy" in answer.headers
-        # Asked again, it is not sent again.
-        again = lasting_client.get(asset, headers={"If-None-Match": answer.headers["ETag"]})
-        assert (again.status_code, again.data) == (304, b"")
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        *("/static/nothing.js", "/static/", "/static/../page.py", "/static/%2e%2e/page.py"),
-        *("/static/..%2fpage.py", "/static//etc/passwd", "/static/%2fetc/passwd", "/static/app.js%00"),
-    ],
-)
-def test_nothing_but_the_pages_files_is_served(lasting_client: FlaskClient, path: str) -> None:
-    answer = lasting_client.get(path)
-    assert answer.status_code in (308, 404)
-    assert b"import" not in answer.data

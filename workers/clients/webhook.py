@@ -108,6 +108,13 @@ class _NotingFilter(_Noting, IPFilterAdapter):
     """Looks a name up once, refuses it if its address is private, and connects to that address and no other."""
 
 
+class _Session(HTTPSession):  # type: ignore[misc]
+    """Of a redirect, too, only the status is read."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: where it leads is nobody's, and to find that out ``requests`` would read an endless body into memory."""
+
+
 @contextmanager
 def _session(allow_private: bool) -> Iterator[tuple[requests.Session, list[Any]]]:
     """A session for one request, and the list that its connections come into."""
@@ -118,7 +125,7 @@ def _session(allow_private: bool) -> Iterator[tuple[requests.Session, list[Any]]
         never_redirect=True,
         default_timeout=(_CONNECT_SECONDS, WHOLE_SECONDS),
     )
-    with HTTPSession(config) as session:
+    with _Session(config) as session:
         # No proxy, which would look the name up by itself, and nothing of a ~/.netrc.
         session.trust_env = False
         for scheme in ("http", "https"):
@@ -158,7 +165,8 @@ def _pause(response: requests.Response) -> float | None:
         return float(value[:9])
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    # OverflowError of a zone that is further away than a number can say.
+    except (ValueError, OverflowError):
         return None
     # A date without a zone is in UTC (RFC 9110, section 5.6.7).
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
