@@ -36,6 +36,7 @@ from models import accounts, migrations, workers  # noqa: E402
 from models.db import Database  # noqa: E402
 from models.events import Signal  # noqa: E402
 from models.registry import Base  # noqa: E402
+from tests.described import DescribedClient  # noqa: E402
 from tests.web import Web, serving  # noqa: E402
 
 API_KEY = "vw_a_key_for_tests_0123456789"
@@ -161,6 +162,8 @@ def client(configured: Settings, clean: None) -> Iterator[object]:
     from app import create_app
 
     app = create_app(configured)
+    # Every answer of every test is as it is described, or the test fails.
+    app.test_client_class = DescribedClient
     yield app.test_client()
     app.extensions["voiceworks"].hub.stop()
     app.extensions["voiceworks"].database.dispose()
