@@ -130,6 +130,12 @@ def password_fits(account: Account | None, password: str) -> bool:
     return account is not None and not account.disabled
 
 
+def lock_unchanged(session: Session, account: Account) -> bool:
+    """Whether it still has the password that it was read with, and may sign in; if so it stays so until the commit."""
+    same = (Account.id == account.id, Account.password_hash == account.password_hash, ~Account.disabled)
+    return session.scalar(select(Account.id).where(*same).with_for_update(read=True)) is not None
+
+
 def create_key(
     session: Session,
     account: Account,

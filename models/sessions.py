@@ -101,7 +101,8 @@ def change(session: Session, session_id: str, fields: dict[str, Any]) -> Playbac
         Conflict: it has ended.
     """
     if {"curriculum_id", "topic_id"} & fields.keys():
-        row = get(session, session_id)
+        # Locked: of two changes at once, the later one's topic is looked for in the earlier one's course.
+        row = session.get(PlaybackSession, session_id, with_for_update=True) or get(session, session_id)
         moved = fields.get("curriculum_id", row.curriculum_id) != row.curriculum_id
         fields = ({"topic_id": None} if moved else {}) | fields
         place = {"curriculum_id": row.curriculum_id, "topic_id": row.topic_id} | fields

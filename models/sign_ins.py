@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import ForeignKey, delete, func, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.accounts import Account, Caller
+from models.accounts import GIVES, Account, Caller
 from models.base import Base, new_id
 
 
@@ -70,6 +70,18 @@ def caller(session: Session, sign_in_id: str) -> Caller | None:
     )
     row = session.execute(query).one_or_none()
     return None if row is None else Caller(row.id, row.username, row.role, sign_in_id)
+
+
+def still(session: Session, known: Caller) -> Caller | None:
+    """Who was known a moment ago, as they are now; None of one who signed out, or whose account is gone or disabled."""
+    if known.sign_in_id is not None:
+        return caller(session, known.sign_in_id)
+    if known.account_id is None:
+        return known
+    account = session.get(Account, known.account_id)
+    if account is None or account.disabled:
+        return None
+    return Caller(account.id, account.username, known.role if known.role in GIVES[account.role] else account.role)
 
 
 def forget_old(session: Session) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from models import idempotency, sign_ins, speech_clips, speech_eviction, speech_renditions, workers
 from models.events import Doorbell
-from models.jobs import queries, waiters
+from models.jobs import lapses, queries, waiters
 from models.jobs import work as units
 from tasks import submit
 from tasks.kinds import KINDS
@@ -26,7 +26,7 @@ def take_back(process: Process, *, node: str | None = None) -> int:
     def write(session: Session) -> int:
         for key in speech_clips.return_lapsed(session, node=node):
             units.wake(session, f"clip:{key}")
-        return units.return_lapsed(session, ATTEMPTS, node=node)
+        return lapses.return_lapsed(session, ATTEMPTS, node=node)
 
     returned = process.database.persist(write)
     if returned:

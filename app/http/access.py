@@ -64,7 +64,7 @@ def authorize(surface_name: str, allowed: Access) -> Caller:
     """
     caller = _caller()
     if caller is None:
-        if surface_name in context.current().settings.open_surfaces and not _offered():
+        if surface_name in context.current().settings.open_surfaces and not offered():
             return _ANYBODY
         raise Unauthorized("Missing or invalid token" if surface_name != "transcription" else "Invalid API key")
     if allowed is not None and caller.role not in allowed:
@@ -77,7 +77,7 @@ def visible_to(caller: Caller) -> str | None:
     return None if caller.role in ("admin", "operator") else caller.account_id or ""
 
 
-def _offered() -> str:
+def offered() -> str:
     """The credential of the request, empty when there is none; an empty one never equals an unset key."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
@@ -92,17 +92,21 @@ def _is_socket() -> bool:
 
 def _caller() -> Caller | None:
     here = context.current()
-    offered = _offered()
-    if not offered or "\0" in offered:
+    credential = offered()
+    if not credential or "\0" in credential:
         ticket = request.args.get("ticket", "") if _is_socket() else ""
-        return tickets.redeem(here.redis, ticket) if ticket else None
-    claims = claims_of(offered)
+        issued_to = tickets.redeem(here.redis, ticket) if ticket else None
+        if issued_to is None:
+            return None
+        with here.database.reading() as session:
+            return sign_ins.still(session, issued_to)
+    claims = claims_of(credential)
     with here.database.reading() as session:
         if claims is not None:
             return sign_ins.caller(session, claims["sign_in"]) if claims["type"] == "access" else None
-        caller = accounts.caller_of_key(session, offered)
+        caller = accounts.caller_of_key(session, credential)
     if caller is not None:
-        here.counters.key_used(offered)
+        here.counters.key_used(credential)
     return caller
 
 

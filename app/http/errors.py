@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import redis
 from flask import Flask, Response, jsonify
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
@@ -17,6 +18,8 @@ from models.errors import Busy, Conflict, Invalid, ModelError, NotFound, OverSha
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE_CHARACTERS = 2000
+# What Postgres says of a row whose other end was removed since it was looked for (foreign_key_violation).
+_REFERRED_TO_IS_GONE = "23503"
 
 _CODES = {
     400: "validation_error",
@@ -58,6 +61,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Forbidden, lambda fault: answer(403, "forbidden", str(fault)))
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(DBAPIError, _database)
+    app.register_error_handler(redis.RedisError, _queue)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -90,10 +94,24 @@ def _http(fault: HTTPException) -> Any:
 
 
 def _database(fault: DBAPIError) -> Response:
+    if getattr(fault.orig, "sqlstate", None) == _REFERRED_TO_IS_GONE:
+        log.warning("Something was removed while it was being referred to: %s", fault.orig)
+        return answer(409, "conflict", "Something that this refers to was removed at the same moment.")
     if not db.is_disconnect(fault):
         return _unexpected(fault)
     log.warning("Postgres is away: %s", fault.orig)
-    response = answer(503, "unavailable", "The database is not available at the moment.")
+    return _away("database")
+
+
+def _queue(fault: redis.RedisError) -> Response:
+    if not isinstance(fault, redis.ConnectionError | redis.TimeoutError):
+        return _unexpected(fault)
+    log.warning("Redis is away: %s", fault)
+    return _away("queue")
+
+
+def _away(name: str) -> Response:
+    response = answer(503, "unavailable", f"The {name} is not available at the moment.")
     response.headers["Retry-After"] = "5"
     return response
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 import time
 from collections.abc import Callable
 
+import redis
 from flask import Flask, Response, g, request
 from flask_limiter import Limiter, RequestLimit
 from flask_limiter.errors import RateLimitExceeded
 
+from app.http import access
 from config.settings import Settings
 from models import redis_keys
 
@@ -41,7 +44,7 @@ class Limits:
             key_prefix=redis_keys.RATE_PREFIX,
         )
         for name, rate in settings.rate_limit_by_name.items():
-            self._add(name, f"{rate} per minute", _credential if name in ("administration", "cleanup") else None)
+            self._add(name, f"{rate} per minute", self._credential if name in ("administration", "cleanup") else None)
         # Of signing in, failures only. Who guesses from one place is stopped soon, and the account's owner, who comes
         # from another, is not locked out with them; guesses from many places at once are stopped later.
         self._add("login", "5 per 5 minutes", lambda: f"{g.login_username} {self.address()}", failures_only=True)
@@ -58,7 +61,12 @@ class Limits:
         if check is None:
             return
         try:
-            check()
+            try:
+                check()
+            except redis.RedisError:
+                # Redis went while several were being counted: the first of them is the only one that the library counts
+                # again, in this process.
+                check()
             # The first is the route's own: what clients can reckon with. Failures are nobody's plan.
             g.setdefault("rate", self._limiter.current_limit)
         except RateLimitExceeded as fault:
@@ -72,13 +80,18 @@ class Limits:
         address = request.remote_addr or ""
         for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
             parsed = _parsed(address)
-            if parsed is None or not any(parsed in network for network in self._trusted):
+            if parsed is None or not hop.strip() or not any(parsed in network for network in self._trusted):
                 break
             address = hop.strip()
         parsed = _parsed(address)
         if isinstance(parsed, ipaddress.IPv6Address):
             return str(ipaddress.ip_network((parsed, 64), strict=False))
-        return address or "nowhere"
+        return str(parsed or address) or "nowhere"
+
+    def _credential(self) -> str:
+        """Whose requests count together where a credential does; the credential itself is not kept."""
+        offered = access.offered()
+        return hashlib.sha256(offered.encode("utf-8", "surrogatepass")).hexdigest() if offered else self.address()
 
     def _add(self, name: str, rate: str, key: Callable[[], str] | None, *, failures_only: bool = False) -> None:
         def check() -> None:
@@ -109,14 +122,12 @@ def _was_refused(response: Response) -> bool:
     return response.status_code == 401
 
 
-def _credential() -> str:
-    """Whose requests count together where a credential does; the credential itself is not kept."""
-    offered = request.headers.get("Authorization", "") + request.headers.get("X-API-Key", "")
-    return hashlib.sha256(offered.encode()).hexdigest() if offered else (request.remote_addr or "nowhere")
-
-
 def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    # Some proxies add the port, which would make somebody else of each connection.
+    bare = re.fullmatch(r"\[(.+)\](?::\d+)?|([\d.]+):\d+", address)
     try:
-        return ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address((bare[1] or bare[2]) if bare else address)
     except ValueError:
         return None
+    # How a socket for both kinds shows IPv4: all of it would be one network of IPv6.
+    return getattr(parsed, "ipv4_mapped", None) or parsed

@@ -203,10 +203,11 @@ class Count(fields.Integer):
 
 
 class Moment(Text):
-    """A point in time as ISO 8601, in any zone, which has to be given."""
+    """A point in time as ISO 8601, in any zone, which has to be given; ``years_ahead`` None is as far as there are."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, years_ahead: int | None = MAX_YEARS_AHEAD, **kwargs: Any) -> None:
         super().__init__(maximum=40, metadata={"format": "date-time"}, **kwargs)
+        self._years_ahead = years_ahead
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, attr, data, **kwargs)
@@ -220,8 +221,8 @@ class Moment(Text):
             moment = moment.astimezone(UTC)
         except OverflowError:
             raise ValidationError(f"{text!r} is out of range") from None
-        if moment > utc_now() + timedelta(days=MAX_YEARS_AHEAD * 365):
-            raise ValidationError(f"{text!r} is more than {MAX_YEARS_AHEAD} years ahead")
+        if self._years_ahead is not None and moment > utc_now() + timedelta(days=self._years_ahead * 365):
+            raise ValidationError(f"{text!r} is more than {self._years_ahead} years ahead")
         return moment
 
 

@@ -14,7 +14,8 @@ from app import context
 from app.sockets.hub import News, Subscription
 from models.db import is_disconnect
 from models.errors import Unavailable
-from models.jobs import lifecycle, queries
+from models.jobs import queries
+from models.jobs.announcing import summary
 from models.jobs.tables import ENDED
 
 # How soon a dropped client frees the worker that speaks for it.
@@ -64,7 +65,7 @@ class Ending:
     def _read(self) -> News | None:
         try:
             with self._database.reading() as session:
-                return lifecycle.summary(queries.get(session, self._job_id))
+                return summary(queries.get(session, self._job_id))
         except DBAPIError as fault:
             if not is_disconnect(fault):
                 raise

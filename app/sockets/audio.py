@@ -86,9 +86,11 @@ class SetTopic(_Message):
 @socket("/ws/audio", allowed=CLIENT)
 def audio(ws: Any) -> None:
     """Plays the session ``?session_id=`` in ``?format=`` (wav)."""
+    session_id = request.args.get("session_id", "")
     try:
-        playback = Playback(request.args.get("session_id", ""), g.caller)
-    except (NotFound, Conflict) as fault:
+        refuse_bad_text(session_id, "session_id")
+        playback = Playback(session_id, g.caller)
+    except (NotFound, Conflict, Invalid) as fault:
         ws.close(UNKNOWN, fault.message[:120])
         return
     format_name = request.args.get("format", "wav")
@@ -235,6 +237,7 @@ class _Conversation:
             streamed = listening.listen(wanted, from_byte=from_byte, gone=self._inbox.stops)
             return streamed.content, streamed.outcome, None
         found, outcome = speaking.fetch(wanted, gone=self._inbox.stops)
+        listening.refuse_beyond(from_byte, found.size_bytes)
         return read_from(context.current().files.path(found.file), from_byte), outcome, found.duration_seconds
 
     def _sync(self, segment_index: int, offset_ms: int, is_playing: bool) -> None:

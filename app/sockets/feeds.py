@@ -28,7 +28,8 @@ from app.sockets.hub import News, Subscription
 from app.sockets.subscription import TooSlow
 from models.base import iso, new_id, utc_now
 from models.errors import NotFound
-from models.jobs import lifecycle, queries
+from models.jobs import queries
+from models.jobs.announcing import summary
 from models.jobs.tables import ENDED
 
 log = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ def one_job(ws: Any, job_id: str) -> None:
         except NotFound as fault:
             ws.close(UNKNOWN, fault.message[:120])
             return
-        snapshot: News = {"name": "job.snapshot", **lifecycle.summary(job)}
+        snapshot: News = {"name": "job.snapshot", **summary(job)}
         version = 0
         for batch in itertools.chain([[snapshot]], _conversation(ws, subscription, Clock(math.inf))):
             for news in batch:
@@ -234,6 +235,8 @@ def _answer(ws: Any, said: str | bytes) -> None:
 
 
 def _origin_fits() -> bool:
-    """Whether a browser's page may open a socket: ours, or none (a program)."""
+    """Whether a browser's page may open a socket: ours, one that may read answers (CORS), or none (a program)."""
     origin = request.headers.get("Origin")
-    return origin is None or origin.split("://")[-1] == request.host
+    if origin is None or origin.split("://")[-1] == request.host:
+        return True
+    return not {"*", origin.lower()}.isdisjoint(map(str.lower, context.current().settings.cors_origins))

@@ -26,7 +26,8 @@ from models import redis_keys
 from models.base import new_id
 from models.counters import Counters
 from models.db import Database
-from models.jobs import lifecycle, queries, waiters
+from models.jobs import queries, waiters
+from models.jobs.announcing import summary
 from models.jobs.tables import ENDED
 
 __all__ = ["Hub", "News", "Subscription"]
@@ -241,4 +242,4 @@ class Hub:
 
     def _tell(self, job: Any) -> None:
         name = "job.finished" if job.state in ENDED else "job.progress"
-        self._hand_out({"name": name, **lifecycle.summary(job)})
+        self._hand_out({"name": name, **summary(job)})

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from models import speech_pins, webhooks
 from models.errors import Conflict, NotFound
-from models.events import Doorbell, Event, after_commit
+from models.events import Doorbell, after_commit
+from models.jobs.announcing import announce
 from models.jobs.tables import CANCELLED, ENDED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job, JobItem
 
 
@@ -241,35 +242,6 @@ def lock_items(session: Session, which: Any) -> None:
     """Holds the items of the jobs that match, before these jobs are held to be removed."""
     jobs = select(Job.id).where(which)
     session.execute(select(JobItem.id).where(JobItem.job_id.in_(jobs)).order_by(JobItem.id).with_for_update())
-
-
-def announce(session: Session, job: Any, *, moves: bool = False) -> None:
-    """Tells watchers of a job (a ``Job``, or its row) after the commit; ``moves`` when only its bar moved."""
-    # An item that was in flight at a cancel is still counted after it: the end has the time of its own transaction.
-    if job.callback_urls and job.state in ENDED and job.finished_at == job.updated_at:
-        webhooks.write(session, job)
-    name = "job.finished" if job.state in ENDED else "job.progress"
-    after_commit(session, Event(name, job.id, summary(job), moves=moves and job.state not in ENDED))
-
-
-def summary(job: Any) -> dict[str, Any]:
-    """What watchers are told of a job (a ``Job``, or its row).
-
-    ``account_id`` and ``result`` are for the web process, which does not show them.
-    """
-    return {
-        "id": job.id,
-        "kind": job.kind,
-        "state": job.state,
-        "progress": round(job.progress, 4),
-        "phase": job.phase,
-        "version": job.version,
-        "items": {"total": job.items_total, "succeeded": job.items_succeeded, "failed": job.items_failed},
-        "error": {"code": job.error_code, "message": job.error_message} if job.error_code else None,
-        # Whoever waits for live work answers with this, and need not read the row again.
-        "result": job.result if job.live else None,
-        "account_id": job.account_id,
-    }
 
 
 def _change(session: Session, job_id: str, allowed: tuple[str, ...], verb: str, *also: Any, **values: Any) -> Job:

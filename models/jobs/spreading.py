@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from models.events import Doorbell, after_commit
 from models.jobs import lifecycle, work
+from models.jobs.announcing import announce
 from models.jobs.lifecycle import NewJob
 from models.jobs.tables import CANCELLED, FAILED, PAUSED, QUEUED, SUCCEEDED, Job, JobItem
 
@@ -96,7 +97,7 @@ def _queue(session: Session, child: Job, able: Able, *, failed_again: bool = Fal
     ).one()
     if left:
         after_commit(session, Doorbell(child.lane, child.kind, child.id, max(1, min(left, able(child.lane)))))
-    lifecycle.announce(session, changed)
+    announce(session, changed)
 
 
 def _forget(session: Session, job_id: str) -> None:

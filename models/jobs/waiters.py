@@ -10,7 +10,7 @@ from sqlalchemy import Table, bindparam, delete, func, insert, null, select, upd
 from sqlalchemy.orm import Session
 
 from models.base import new_id
-from models.jobs.lifecycle import announce
+from models.jobs.announcing import announce
 from models.jobs.tables import CANCELLED, QUEUED, RUNNING, Job, JobWaiter
 
 # A web process renews its waiters every 5 s: three missed renewals mean that it is gone.

@@ -20,7 +20,8 @@ import websocket
 from config.settings import Settings
 from models import accounts, redis_keys
 from models.db import Database
-from models.jobs import lifecycle, work
+from models.jobs import work
+from models.jobs.announcing import summary
 from models.jobs.tables import Job
 from tasks import submit
 from tests import making
@@ -152,7 +153,7 @@ def publish(
     queue: Any, job: Job, version: int, *, phase: str = "", state: str = "running", job_id: str | None = None
 ) -> None:
     """News of a job (or one like it), straight to the web process, without any row behind it."""
-    news = {**lifecycle.summary(job), "id": job_id or job.id, "version": version, "state": state, "phase": phase}
+    news = {**summary(job), "id": job_id or job.id, "version": version, "state": state, "phase": phase}
     queue.publish(redis_keys.JOB_EVENTS, json.dumps({"name": "job.progress", **news}))
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from models.base import utc_now
 from models.db import Database
 from models.errors import LeaseLost
-from models.jobs import lifecycle, work
+from models.jobs import lapses, lifecycle, work
 from models.jobs.tables import Job, JobItem
 from tests import making
 
@@ -50,7 +50,7 @@ def refuse(database: Database, write: Write, unit: Job | JobItem) -> None:
 def test_a_job_taken_over_by_another_is_not_written(database: Database, name: str) -> None:
     stale = hold(database, 0, lease_seconds=-1)
     with database.transaction() as session:
-        assert work.return_lapsed(session, {}) == 1
+        assert lapses.return_lapsed(session, {}) == 1
     with database.transaction() as session:
         assert work.claim_job(session, stale.id, node="b", lease_seconds=60)
     refuse(database, JOB_WRITES[name], stale)
@@ -61,7 +61,7 @@ def test_an_item_taken_over_by_another_is_not_written(database: Database, name: 
     stale = hold(database, 1, lease_seconds=-1)
     assert isinstance(stale, JobItem)
     with database.transaction() as session:
-        assert work.return_lapsed(session, {}) == 1
+        assert lapses.return_lapsed(session, {}) == 1
     with database.transaction() as session:
         assert work.claim_items(session, stale.job_id, limit=1, node="b", lease_seconds=60)
     refuse(database, WRITES[name], stale)
@@ -74,7 +74,7 @@ def test_a_unit_that_was_taken_back_and_lies_in_the_queue_is_not_written(
 ) -> None:
     stale = hold(database, items, lease_seconds=-1)
     with database.transaction() as session:
-        work.return_lapsed(session, {})
+        lapses.return_lapsed(session, {})
     refuse(database, WRITES[name], stale)
 
 

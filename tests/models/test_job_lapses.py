@@ -6,7 +6,7 @@ from sqlalchemy import select, update
 
 from models.db import Database
 from models.events import Doorbell
-from models.jobs import lifecycle, work
+from models.jobs import lapses, lifecycle, work
 from models.jobs.tables import Job, JobItem
 from tests import making
 from tests.conftest import Signals
@@ -16,7 +16,7 @@ ALLOWED = {making.KIND: 3}
 
 def take_back(database: Database, node: str | None = None) -> int:
     with database.transaction() as session:
-        return work.return_lapsed(session, ALLOWED, node=node)
+        return lapses.return_lapsed(session, ALLOWED, node=node)
 
 
 def test_a_job_whose_lease_ran_out_comes_back_and_rings(database: Database, signals: Signals) -> None:

@@ -18,7 +18,7 @@ from models.base import new_id, utc_now
 from models.db import Database
 from models.errors import Conflict, LeaseLost
 from models.events import Doorbell, Event
-from models.jobs import lifecycle, queries, spreading, work
+from models.jobs import lapses, lifecycle, queries, spreading, work
 from models.jobs.lifecycle import NewItem, NewJob
 from models.jobs.tables import Job, JobItem
 from models.speech_pins import SpeechPin
@@ -370,7 +370,7 @@ def test_a_lapsed_lease_in_a_child_comes_back_and_one_too_many_counts_as_failed(
     for attempt in (1, 2):
         making.claim_items(database, child, lease_seconds=-1)
         with database.transaction() as session:
-            assert work.return_lapsed(session, {CHILD: 2}) == 1
+            assert lapses.return_lapsed(session, {CHILD: 2}) == 1
         assert making.read(database, job).items_failed == attempt - 1
     assert counts(making.read(database, job)) == ("failed", 1, 0, 1)
 

@@ -14,7 +14,7 @@ from models.base import utc_now
 from models.db import Database
 from models.errors import Conflict, Invalid, NotFound
 from models.events import Doorbell
-from models.jobs import lifecycle, waiters, work
+from models.jobs import lapses, lifecycle, waiters
 from models.jobs.lifecycle import NewItem
 from models.jobs.tables import Job
 from models.webhooks import Claimed, Outcome, WebhookDelivery
@@ -109,7 +109,7 @@ def lost_with_its_worker(database: Database) -> Job:
     job = submit(database)
     making.claim(database, job, lease_seconds=-1)
     with database.transaction() as session:
-        work.return_lapsed(session, {making.KIND: 1})
+        lapses.return_lapsed(session, {making.KIND: 1})
     return job
 
 

@@ -16,7 +16,7 @@ from models import speech_clips, speech_renditions
 from models.base import utc_now
 from models.db import Database
 from models.errors import LeaseLost, NotFound
-from models.jobs import lifecycle, work
+from models.jobs import lapses, lifecycle, work
 from models.jobs.tables import Job
 from models.speech_renditions import Form, MadeFile
 from tasks import run
@@ -233,11 +233,10 @@ def test_a_result_that_comes_after_the_job_was_taken_over_is_thrown_away(databas
     def slow(work: Work) -> Done:
         making.change(database, work.job, lease_until=utc_now() - timedelta(seconds=1))
         with database.transaction() as session:
-            assert work_module.return_lapsed(session, {}) == 1
+            assert lapses.return_lapsed(session, {}) == 1
         making.claim(database, work.job, node="another")
         return Done({"by": "the slow one"})
 
-    work_module = work
     acts(slow)
     job = submit(database)
     held = slice_of(database, job)
