@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import redis
 from flask import request
@@ -17,7 +18,7 @@ from app.http.ranges import read_from
 from app.http.waiting import ClientGone, Ending, Gone
 from app.sockets.hub import News
 from app.speaking import Wanted
-from models.errors import Unavailable
+from models.errors import Invalid, Unavailable
 from models.jobs.tables import SUCCEEDED
 from models.speech_streams import Part, Reader
 
@@ -43,6 +44,19 @@ def breaks_are_seen() -> bool:
     return bool(request.environ.get("SERVER_PROTOCOL") != "HTTP/1.0")
 
 
+def rest_of(path: Path, from_byte: int) -> Iterator[bytes]:
+    """The bytes of a file from one on; from its end there are none.
+
+    Raises:
+        Invalid: it ends before.
+        FileNotFoundError: the file is gone.
+    """
+    size_bytes = path.stat().st_size
+    if from_byte > size_bytes:
+        raise Invalid(f"from_byte: {from_byte} is beyond the {size_bytes} bytes that there are")
+    return read_from(path, from_byte)
+
+
 def listen(wanted: Wanted, *, from_byte: int = 0, gone: Gone | None = None) -> Streamed:
     """The sound from a byte on, while it is made; returns once there is some, so that a failure until then is an error.
 
@@ -55,8 +69,9 @@ def listen(wanted: Wanted, *, from_byte: int = 0, gone: Gone | None = None) -> S
     here = context.current()
     found = wanted.find()
     if found is not None and here.files.exists(found.file):
+        content = rest_of(here.files.path(found.file), from_byte)
         here.counters.speech("hit", wanted.spec.key)
-        return Streamed("hit", read_from(here.files.path(found.file), from_byte))
+        return Streamed("hit", content)
     with ExitStack() as leaving:
         subscription = leaving.enter_context(here.hub.subscribed())
         job, new, waiter = speaking.join(wanted, stream=True)
@@ -128,7 +143,7 @@ def _pieces(here: Context, wanted: Wanted, job_id: str, ending: Ending, sent: in
     # It was found ready, or this listener was too slow for the stream.
     if sent and (wanted.form.format not in CONTINUED or wanted.form.sample_rate_hz):
         raise Unavailable(f"Job {job_id} ended without this listener, who was too slow.", retry_after_seconds=1)
-    yield from read_from(here.files.path(ended["result"]["file"]), sent)
+    yield from rest_of(here.files.path(ended["result"]["file"]), sent)
 
 
 def _read(reader: Reader, wait_seconds: float) -> list[Part]:

@@ -57,6 +57,10 @@ class Settings:
     live_waiting_share: int
     live_wait_seconds: int
     max_upload_mb: int
+    mit_ocw_url: str
+    import_allow_private: bool
+    import_max_download_mb: int
+    import_pause_seconds: float
     voiceworks_webhook_secret: str | None
     webhook_allow_private: bool
     remote_tts_url: str
@@ -102,6 +106,7 @@ def load() -> Settings:
     database_url = env.str("DATABASE_URL", "") or ""
     redis_url = env.str("REDIS_URL", "") or ""
     remote_tts_url = env.str("REMOTE_TTS_URL", "") or ""
+    mit_ocw_url = env.str("MIT_OCW_URL", "") or "https://ocw.mit.edu"
     ports = [port.strip() for port in (env.str("PORTS", "") or "8766").split(",")]
     proxies = [each.strip() for each in (env.str("TRUSTED_PROXIES", "") or "").split(",") if each.strip()]
     # The two web applications of the management document.
@@ -132,6 +137,12 @@ def load() -> Settings:
         "live_waiting_share": env.int("LIVE_WAITING_SHARE", 128, validate=at_least_one),
         "live_wait_seconds": env.int("LIVE_WAIT_SECONDS", 120, validate=at_least_one),
         "max_upload_mb": env.int("MAX_UPLOAD_MB", 100, validate=at_least_one),
+        "mit_ocw_url": mit_ocw_url,
+        "import_allow_private": env.bool("IMPORT_ALLOW_PRIVATE", False),
+        # The largest archives of MIT OpenCourseWare, which hold their recordings' transcripts and slides.
+        "import_max_download_mb": env.int("IMPORT_MAX_DOWNLOAD_MB", 500, validate=at_least_one),
+        # Between two requests to one server: what a patient reader asks for.
+        "import_pause_seconds": env.float("IMPORT_PAUSE_SECONDS", 1.0, validate=validate.Range(0, 60)),
         # One key for every message; without it each account has its own.
         "voiceworks_webhook_secret": env.str("VOICEWORKS_WEBHOOK_SECRET", None),
         "webhook_allow_private": env.bool("WEBHOOK_ALLOW_PRIVATE", False),
@@ -148,12 +159,15 @@ def load() -> Settings:
     faults += [
         f"CORS_ORIGINS: {each!r} is no origin (http://host:port, or * for all)"
         for each in origins
-        if each != "*" and not re.fullmatch(r"https?://[^/\s]+", each)
+        if each != "*" and not re.fullmatch(r"https?://[\w.-]+(:\d+)?", each)
     ]
     if database_url and not database_url.startswith(("postgresql://", "postgresql+psycopg://")):
         faults.append("DATABASE_URL: expected postgresql://…")
-    if remote_tts_url and not remote_tts_url.startswith(("http://", "https://")):
-        faults.append("REMOTE_TTS_URL: expected http://… or https://…")
+    faults += [
+        f"{name}: expected http://… or https://…"
+        for name, url in (("REMOTE_TTS_URL", remote_tts_url), ("MIT_OCW_URL", mit_ocw_url))
+        if url and not url.startswith(("http://", "https://"))
+    ]
     faults += [
         f"{name}: expected redis://, rediss:// or unix://…"
         for name, url in (("REDIS_URL", redis_url), ("STREAM_REDIS_URL", stream_redis_url))

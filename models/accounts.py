@@ -66,12 +66,13 @@ class ApiKey(Base):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the account behind the credential, and the role that counts; the sign-in, where it is a token's."""
+    """Who asks: the account behind the credential, the role that counts, and the sign-in or the key it came by."""
 
     account_id: str | None
     username: str
     role: str
     sign_in_id: str | None = None
+    key_id: str | None = None
 
 
 def create(session: Session, *, username: str, password: str, role: str, email: str | None = None) -> Account:
@@ -189,6 +190,11 @@ def revoke_key(session: Session, key_id: str) -> None:
     session.delete(key)
 
 
+def role_now(given: str, of_account: str) -> str:
+    """The role that counts: a key made by somebody who was allowed more does no more than they may now."""
+    return given if given in GIVES[of_account] else of_account
+
+
 def caller_of_key(session: Session, secret: str) -> Caller | None:
     """Who holds this API key; None when it is unknown, expired, or its account is disabled."""
     if not secret:
@@ -196,9 +202,7 @@ def caller_of_key(session: Session, secret: str) -> Caller | None:
     row = session.execute(_holder_statement(), {"secret": _digest(secret)}).one_or_none()
     if row is None:
         return None
-    # A key made by somebody who was allowed more does no more than they may now.
-    role = row.key_role if row.key_role in GIVES[row.role] else row.role
-    return Caller(row.id, row.username, role)
+    return Caller(row.id, row.username, role_now(row.key_role, row.role), key_id=row.key_id)
 
 
 @cache
@@ -207,7 +211,13 @@ def _holder_statement() -> Any:
     holders, held = cast(Table, Account.__table__), cast(Table, ApiKey.__table__)
     in_time = held.c.expires_at.is_(None) | (held.c.expires_at > func.now())
     return (
-        select(holders.c.id, holders.c.username, holders.c.role, held.c.role.label("key_role"))
+        select(
+            holders.c.id,
+            holders.c.username,
+            holders.c.role,
+            held.c.role.label("key_role"),
+            held.c.id.label("key_id"),
+        )
         .join_from(holders, held, held.c.account_id == holders.c.id)
         .where(held.c.digest == bindparam("secret"), in_time, ~holders.c.disabled)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -32,10 +33,7 @@ def change(
         NotFound: there is no such course.
         Invalid: an id is used twice.
     """
-    # Locked: of two changes at once the second sees what the first made.
-    found = session.scalar(select(Curriculum).where(Curriculum.id == curriculum_id).with_for_update())
-    if found is None:
-        raise NotFound(f"There is no curriculum {curriculum_id!r}.")
+    _lock(session, curriculum_id)
     if topics is not None:
         kept = keep_ids(curricula.outline(session, curriculum_id), topics)
         session.execute(delete(Topic).where(Topic.curriculum_id == curriculum_id))
@@ -86,9 +84,9 @@ def remove(session: Session, curriculum_id: str, *, force: bool) -> None:
         NotFound: there is no such course.
         Conflict: jobs work on it, or somebody listens to it.
     """
-    curricula.get(session, curriculum_id)
+    _lock(session, curriculum_id)
     at_work = select(Job.id).where(
-        Job.kind.in_(("speech.prefetch", "deployments.generate")),
+        Job.kind.in_(("speech.prefetch", "deployments.generate", "imports.run")),
         Job.state.in_((QUEUED, RUNNING, PAUSED)),
         Job.params["curriculum_id"].astext == curriculum_id,
     )
@@ -99,7 +97,16 @@ def remove(session: Session, curriculum_id: str, *, force: bool) -> None:
         message = f"Curriculum {curriculum_id} is used by {used}; force=true cancels and ends them."
         raise Conflict(message, job_ids=jobs[:20], session_ids=listening[:20])
     for job_id in jobs:
-        lifecycle.cancel(session, job_id)
+        # One that has ended since is none that uses it.
+        with suppress(Conflict, NotFound):
+            lifecycle.cancel(session, job_id)
     for session_id in listening:
         sessions.end(session, session_id)
     session.execute(delete(Curriculum).where(Curriculum.id == curriculum_id))
+
+
+def _lock(session: Session, curriculum_id: str) -> None:
+    """Of two changes at once the second sees what the first made."""
+    found = session.scalar(select(Curriculum.id).where(Curriculum.id == curriculum_id).with_for_update())
+    if found is None:
+        raise NotFound(f"There is no curriculum {curriculum_id!r}.")

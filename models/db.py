@@ -75,9 +75,17 @@ class Database:
     def reading(self) -> Iterator[Session]:
         """A session whose statements are transactions of their own: one round trip each, and nothing to write.
 
-        What several statements must agree on belongs into ``transaction``.
+        What several statements must agree on belongs into ``snapshot``.
         """
         with self._reading_sessions() as session:
+            yield session
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Session]:
+        """A session that reads only, and whose statements all see what was there at the first of them."""
+        with self.transaction(durable=False) as session:
+            # In an ordinary transaction each statement sees what was committed before it.
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield session
 
     @contextmanager

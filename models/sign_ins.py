@@ -6,12 +6,13 @@ second time was copied, and ends the sign-in for whoever holds its tokens (RFC 9
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import ForeignKey, delete, func, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from models.accounts import GIVES, Account, Caller
+from models.accounts import Account, ApiKey, Caller, role_now
 from models.base import Base, new_id
 
 
@@ -72,16 +73,46 @@ def caller(session: Session, sign_in_id: str) -> Caller | None:
     return None if row is None else Caller(row.id, row.username, row.role, sign_in_id)
 
 
-def still(session: Session, known: Caller) -> Caller | None:
-    """Who was known a moment ago, as they are now; None of one who signed out, or whose account is gone or disabled."""
-    if known.sign_in_id is not None:
-        return caller(session, known.sign_in_id)
-    if known.account_id is None:
-        return known
-    account = session.get(Account, known.account_id)
-    if account is None or account.disabled:
-        return None
-    return Caller(account.id, account.username, known.role if known.role in GIVES[account.role] else account.role)
+def still(session: Session, known: Collection[Caller]) -> set[Caller]:
+    """Those who were known a moment ago and are the same now: signed in, their key good, of the role that they had."""
+    accounts = {
+        row.id: row.role
+        for row in session.execute(
+            select(Account.id, Account.role).where(
+                Account.id.in_([caller.account_id for caller in known]), ~Account.disabled
+            )
+        )
+    }
+    signed_in = set(
+        session.scalars(
+            select(SignIn.id).where(
+                SignIn.id.in_([caller.sign_in_id for caller in known if caller.sign_in_id]), SignIn.ended_at.is_(None)
+            )
+        )
+    )
+    in_time = ApiKey.expires_at.is_(None) | (ApiKey.expires_at > func.now())
+    keys = set(
+        session.scalars(
+            select(ApiKey.id).where(ApiKey.id.in_([caller.key_id for caller in known if caller.key_id]), in_time)
+        )
+    )
+    return {
+        caller
+        for caller in known
+        # Anybody, on an open surface.
+        if caller.account_id is None
+        or (
+            caller.account_id in accounts
+            and (caller.sign_in_id is None or caller.sign_in_id in signed_in)
+            and (caller.key_id is None or caller.key_id in keys)
+            and caller.role == _role_now(caller, accounts[caller.account_id])
+        )
+    }
+
+
+def _role_now(caller: Caller, of_account: str) -> str:
+    # A token is all that its account is; a key may be less.
+    return of_account if caller.sign_in_id is not None else role_now(caller.role, of_account)
 
 
 def forget_old(session: Session) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -36,6 +37,8 @@ GIVES_UP_SECONDS = 24 * 3600
 # What a receiver may ask for: a word of tomorrow would be a way to be told no more.
 LONGEST_ASKED_SECONDS = 3600
 LOGGED_ATTEMPTS = 50
+# Who is told; both Postgres and Python read it. A path is not needed before a query.
+_RECEIVER = "://([^/?#]*)"
 # A job that many requests join is told to so many places at most.
 MAX_URLS = 20
 
@@ -126,16 +129,22 @@ def ring(session: Session, job_id: str = "") -> None:
     after_commit(session, Doorbell(LANE, KIND, job_id))
 
 
+def receiver(url: str) -> str:
+    """Who is told at a URL: its host and port, as they are written there but for capitals."""
+    found = re.search(_RECEIVER, url)
+    return found[1].lower() if found else ""
+
+
 def claim(session: Session, *, but_to: Sequence[str] = ()) -> Claimed | None:
     """The delivery that has been due for longest, which nobody else gets before its lease ends; None when none is.
 
-    ``but_to`` names receivers (``host:port``, as in the URL) that are not to get any now.
+    ``but_to`` names receivers (``receiver``) that are not to get any now.
     """
     due = (
         select(WebhookDelivery, Job.account_id)
         .join(Job, Job.id == WebhookDelivery.job_id)
         .where(WebhookDelivery.state == PENDING, WebhookDelivery.due_at <= func.now())
-        .where(func.split_part(WebhookDelivery.url, "/", 3).not_in(but_to))
+        .where(func.lower(func.substring(WebhookDelivery.url, _RECEIVER)).not_in(but_to))
         .order_by(WebhookDelivery.due_at, WebhookDelivery.id)
         .limit(1)
         .with_for_update(of=WebhookDelivery, skip_locked=True)

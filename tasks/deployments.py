@@ -24,7 +24,7 @@ def generate(work: Work) -> Spread:
     """
     database = work.process.database
     configs = [VoiceConfig(**config) for config in work.params["voice_configs"]]
-    with database.transaction(durable=False) as session:
+    with database.snapshot() as session:
         course = _read(session, work.params["curriculum_id"])
         engines = workers.engines(session)
         held = speech_pins.holds(session, work.job.id)

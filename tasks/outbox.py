@@ -59,7 +59,7 @@ def _next(process: Process) -> Claimed | None:
             log.warning("Nothing is sent while Postgres is away: %s", fault)
             return None
         if claimed is not None:
-            _at_work[_receiver(claimed.url)] += 1
+            _at_work[webhooks.receiver(claimed.url)] += 1
         return claimed
 
 
@@ -74,7 +74,7 @@ def _send_while_due(process: Process, first: Claimed) -> None:
         finally:
             # Whatever went wrong: a sender that is counted though it has gone would be missing for good.
             with _lock:
-                _at_work.subtract([_receiver(claimed.url)])
+                _at_work.subtract([webhooks.receiver(claimed.url)])
         claimed = _next(process)
 
 
@@ -92,8 +92,3 @@ def _send(process: Process, claimed: Claimed) -> None:
     process.database.persist(lambda session: webhooks.settle(session, claimed, outcome))
     if not outcome.taken:
         log.info("Delivery %s was not taken: %s", claimed.id, answer.error or answer.status)
-
-
-def _receiver(url: str) -> str:
-    """Its host and port, cut out as ``webhooks.claim`` does it."""
-    return url.split("/")[2]

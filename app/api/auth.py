@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import Any
 
 from flask import g
@@ -15,7 +15,7 @@ from app.api import users
 from app.http.access import PUBLIC, SIGNED_IN, Forbidden, Unauthorized, claims_of
 from app.http.answers import MESSAGE, Answer, Shown
 from app.http.offload import offload
-from app.http.parsing import MAX_INTEGER, Text, Whole, one_of
+from app.http.parsing import MAX_INTEGER, Moment, Text, Whole, one_of
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import accounts, redis_keys, sign_ins, tickets
 from models import users as user_rows
@@ -58,7 +58,7 @@ class NewKey(Schema):
 
     name = Text(required=True, minimum=1, maximum=200, spoken=True)
     role = Text(load_default=None, allow_none=True, maximum=20, validate=one_of(list(ROLES)))
-    expires_at = fields.AwareDateTime(load_default=None, allow_none=True, default_timezone=UTC)
+    expires_at = Moment(load_default=None, allow_none=True, years_ahead=None)
     agent_id = Whole(1, MAX_INTEGER, load_default=None, allow_none=True)
 
 
@@ -120,7 +120,11 @@ def login(body: dict[str, str]) -> dict[str, Any]:
     # 50 ms of argon2 would stall every other request of this process.
     if not offload(accounts.password_fits, account, body["password"]) or account is None:
         raise Unauthorized("Invalid username or password")
-    return sign_in(account.id)
+    with here.database.transaction() as session:
+        # It may have been changed, disabled or removed while the password was looked at.
+        if accounts.lock_unchanged(session, account):
+            return _tokens(sign_ins.begin(session, account.id, seconds=here.settings.refresh_token_seconds))
+    raise Unauthorized("Invalid username or password")
 
 
 @blueprint.endpoint(
@@ -227,10 +231,24 @@ def create_key(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
 def revoke_key(key_id: str) -> dict[str, str]:
     """The key opens nothing any more; administrators may revoke anybody's."""
     with context.current().database.transaction() as session:
-        if g.caller.role != "admin" and key_id not in {key.id for key in user_rows.keys(session, _own(session).id)}:
-            raise NotFound(f"There is no API key {key_id!r}.")
+        if g.caller.role != "admin":
+            _refuse_to_revoke(session, key_id)
         accounts.revoke_key(session, key_id)
     return {"message": f"API key {key_id} was revoked."}
+
+
+def _refuse_to_revoke(session: Session, key_id: str) -> None:
+    """Raises NotFound for somebody else's key, and Forbidden for one that the caller could not have made.
+
+    A key that is less than its account may be in others' hands.
+    """
+    account = _own(session)
+    role = next((key.role for key in user_rows.keys(session, account.id) if key.id == key_id), None)
+    if role is None:
+        raise NotFound(f"There is no API key {key_id!r}.")
+    role = accounts.role_now(role, account.role)
+    if role not in GIVES[g.caller.role]:
+        raise Forbidden(f"Role {g.caller.role} cannot revoke a key of role {role}.")
 
 
 def _own(session: Session) -> Account:

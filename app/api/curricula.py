@@ -150,7 +150,7 @@ def create_curriculum(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
 @blueprint.endpoint("/api/curriculum/<curriculum_id>", access=CLIENT, answers={200: CURRICULUM})
 def get_curriculum(curriculum_id: str) -> dict[str, Any]:
     """A course with its topics and segments."""
-    with context.current().database.transaction(durable=False) as session:
+    with context.current().database.snapshot() as session:
         curriculum = curricula.get(session, curriculum_id)
         return whole(curriculum, curricula.outline(session, curriculum_id))
 
@@ -195,7 +195,7 @@ def search_curricula(query: dict[str, Any]) -> dict[str, Any]:
 )
 def export_curriculum(curriculum_id: str) -> Response:
     """A course as a file that ``POST /api/curriculum`` takes."""
-    with context.current().database.transaction(durable=False) as session:
+    with context.current().database.snapshot() as session:
         curriculum = curricula.get(session, curriculum_id)
         shown = whole(curriculum, curricula.outline(session, curriculum_id))
     response = jsonify({name: shown[name] for name in ("title", "description", "content")})

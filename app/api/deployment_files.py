@@ -76,7 +76,7 @@ ZIP = Answer(("application/zip",), description="Manifest, sound and captions", h
 )
 def get_manifest(deployment_id: str) -> Response:
     """What a completed deployment holds: every file with its hash, its captions, and what failed."""
-    with context.current().database.transaction(durable=False) as session:
+    with context.current().database.snapshot() as session:
         held = made.contents(session, mine(session, deployment_id))
     return Response(offload(lambda: made.as_json(made.manifest(held))), mimetype="application/json")
 
@@ -85,7 +85,7 @@ def get_manifest(deployment_id: str) -> Response:
 def get_bundle(deployment_id: str) -> Response:
     """Manifest, sound and captions of a completed deployment as a zip."""
     here = context.current()
-    with here.database.transaction(durable=False) as session:
+    with here.database.snapshot() as session:
         held = made.contents(session, mine(session, deployment_id))
     offload(bundles.check_files, held.files, here.files)
     described = offload(lambda: made.as_json(made.manifest(held)))
@@ -104,7 +104,7 @@ def get_bundle(deployment_id: str) -> Response:
 def get_captions(query: dict[str, Any], deployment_id: str) -> Response:
     """What is said in a topic, or in all of them one after the other, as the bundle has it."""
     here = context.current()
-    with here.database.transaction(durable=False) as session:
+    with here.database.snapshot() as session:
         job = mine(session, deployment_id)
         made.require_finished(job)
         voice = _voice(made.voices(session, job), query["voice_id"], job)

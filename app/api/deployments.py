@@ -43,7 +43,8 @@ class VoiceAsked(Voiced):
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> VoiceConfig:
         """The voice as it is planned."""
-        return VoiceConfig(**data)
+        # Beyond the second decimal nobody hears it, and no clip is another (models/speech_clips.py).
+        return VoiceConfig(**data | {"speed": round(data["speed"], 2)})
 
 
 def _no_doubles(configs: list[VoiceConfig]) -> None:
@@ -207,7 +208,7 @@ def _check_room(curriculum_id: str, configs: list[VoiceConfig]) -> None:
     """
     here = context.current()
     most, engines = here.settings.speech_cache_max_bytes, here.engines(None)
-    with here.database.transaction(durable=False) as session:
+    with here.database.snapshot() as session:
         needed = deployment_plans.at_most_bytes(session, curriculum_id, configs, engines)
         if needed <= most - deployment_plans.taken_bytes(session):
             return

@@ -99,7 +99,7 @@ def _caller() -> Caller | None:
         if issued_to is None:
             return None
         with here.database.reading() as session:
-            return sign_ins.still(session, issued_to)
+            return issued_to if issued_to in sign_ins.still(session, [issued_to]) else None
     claims = claims_of(credential)
     with here.database.reading() as session:
         if claims is not None:

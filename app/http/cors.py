@@ -13,7 +13,14 @@ from config.settings import Settings
 _EXPOSED = [
     *("X-Request-ID", "Location", "Content-Location", "ETag", "Retry-After", "Idempotent-Replay"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
-    *("X-TTS-Cache-Status", "X-TTS-Duration-Seconds", "X-TTS-Sample-Rate", "X-TTS-Provider", "X-TTS-Fallback"),
+    *(
+        "X-TTS-Cache-Status",
+        "X-TTS-Duration-Seconds",
+        "X-TTS-Sample-Rate",
+        "X-TTS-Provider",
+        "X-TTS-Fallback",
+        "X-TTS-Emulated",
+    ),
 ]
 
 

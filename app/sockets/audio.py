@@ -19,7 +19,6 @@ from app import context, listening, speaking
 from app.http.access import CLIENT
 from app.http.offload import offload
 from app.http.parsing import MAX_INTEGER, Number, Text, Voiced, Whole, refuse_bad_text, sentences
-from app.http.ranges import read_from
 from app.http.waiting import ClientGone
 from app.playback import AHEAD, Playback
 from app.sockets.feeds import UNKNOWN, socket
@@ -237,8 +236,8 @@ class _Conversation:
             streamed = listening.listen(wanted, from_byte=from_byte, gone=self._inbox.stops)
             return streamed.content, streamed.outcome, None
         found, outcome = speaking.fetch(wanted, gone=self._inbox.stops)
-        listening.refuse_beyond(from_byte, found.size_bytes)
-        return read_from(context.current().files.path(found.file), from_byte), outcome, found.duration_seconds
+        content = listening.rest_of(context.current().files.path(found.file), from_byte)
+        return content, outcome, found.duration_seconds
 
     def _sync(self, segment_index: int, offset_ms: int, is_playing: bool) -> None:
         self._playback.move(segment_index, offset_ms, is_playing=is_playing)

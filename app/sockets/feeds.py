@@ -183,7 +183,7 @@ class Clock:
 
 def _conversation(ws: Any, subscription: Subscription, clock: Clock) -> Iterator[list[News]]:
     """News as it comes, none when the clock strikes first, until the client is gone; answers it in between."""
-    subscription.talks = True
+    subscription.caller = g.caller
     threading.Thread(target=_hear, args=(ws, subscription), name="socket-hear", daemon=True).start()
     while True:
         batch = subscription.take(min(clock.left(), STATS_SECONDS))
@@ -191,7 +191,7 @@ def _conversation(ws: Any, subscription: Subscription, clock: Clock) -> Iterator
             if "said" in news:
                 if news["said"] is None:
                     if "code" in news:
-                        ws.close(news["code"], "The server stops; connect again.")
+                        ws.close(news["code"], news["why"])
                     return
                 _answer(ws, news["said"])
         yield [news for news in batch if "said" not in news]

@@ -21,8 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.sockets.chatter import Chatter
 from app.sockets.line import Line
 from app.sockets.presence import Presence
-from app.sockets.subscription import GOING_AWAY, News, Subscription
-from models import redis_keys
+from app.sockets.subscription import GOING_AWAY, SIGNED_OUT, News, Subscription
+from models import redis_keys, sign_ins
 from models.base import new_id
 from models.counters import Counters
 from models.db import Database
@@ -184,13 +184,13 @@ class Hub:
                 repaired = time.monotonic()
                 self._try(self._presence.renew)
                 self._try(self.repair)
+                self._try(self._part_with_strangers)
             if time.monotonic() - looked >= LOOK_SECONDS:
                 looked = time.monotonic()
                 self._try(self._look)
             if not self._alive():
-                for subscription in list(self._subscriptions):
-                    if subscription.talks:
-                        subscription.put(GOING_AWAY)
+                for subscription in self._talking():
+                    subscription.put(GOING_AWAY)
             self._stopped.wait(FLUSH_SECONDS)
 
     def _try(self, act: Callable[[], None]) -> bool:
@@ -201,6 +201,20 @@ class Hub:
             log.warning("The hub's round failed; it is tried again: %s", fault)
             return False
         return True
+
+    def _talking(self) -> list[Subscription]:
+        return [subscription for subscription in list(self._subscriptions) if subscription.caller is not None]
+
+    def _part_with_strangers(self) -> None:
+        """Closes the sockets of those whose credential is not good any more."""
+        talking = self._talking()
+        callers = {subscription.caller for subscription in talking if subscription.caller is not None}
+        if callers:
+            with self._database.reading() as session:
+                good = sign_ins.still(session, callers)
+            for subscription in talking:
+                if subscription.caller not in good:
+                    subscription.put(SIGNED_OUT)
 
     def _dismiss_satisfied(self) -> None:
         gone = [self._satisfied.popleft() for _ in range(len(self._satisfied))]

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from flask import g
 from simple_websocket import ConnectionClosed
 
 from app.sockets.subscription import Subscription
@@ -28,7 +29,7 @@ class Inbox:
         self._stopping = stopping
         self._stops = 0
         self._gone = False
-        subscription.talks = True
+        subscription.caller = g.caller
         threading.Thread(target=self._hear, name="socket-inbox", daemon=True).start()
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -44,7 +45,7 @@ class Inbox:
             message = news["said"]
             if message is None:
                 if "code" in news:
-                    self._ws.close(news["code"], "The server stops; connect again.")
+                    self._ws.close(news["code"], news["why"])
                 return
             if message.get("type") in self._stopping:
                 self._stops -= 1

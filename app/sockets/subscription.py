@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from models.accounts import Caller
+
 News = dict[str, Any]
 
 # State changes that may wait for one reader; they are shared by all, so that ten thousand of them are some 10 MB once
@@ -20,8 +22,9 @@ CHATTER = 80
 BATCH = 50
 
 
-# As if the client had left, but that it is to be told so.
-GOING_AWAY: News = {"said": None, "code": 1001}
+# As if the client had left, but that it is to be told why.
+GOING_AWAY: News = {"said": None, "code": 1001, "why": "The server stops; connect again."}
+SIGNED_OUT: News = {"said": None, "code": 4401, "why": "The credential is not good any more; connect with another."}
 
 
 class TooSlow(Exception):
@@ -39,8 +42,8 @@ class Subscription:
         self.job_id = job_id
         self.wanted = wanted
         self.chatter = chatter
-        # Whether it is read by a socket's conversation, which understands ``said``.
-        self.talks = False
+        # Whose conversation reads it, which understands ``said``; None where nobody talks.
+        self.caller: Caller | None = None
         self._lock = threading.Lock()
         self._arrived = threading.Event()
         self._said: deque[News] = deque()

@@ -203,6 +203,21 @@ def test_a_dropped_line_is_resumed_at_its_byte_and_the_parts_are_one_file(play: 
         assert player.frames()[1:] == (b"", again | {"sequence": again["sequence"] + 1})
 
 
+@pytest.mark.parametrize("format_name", ["wav", "mp3"])
+def test_beyond_the_last_byte_nothing_is_resumed(play: Open, format_name: str) -> None:
+    with play(f"&binary=1&format={format_name}") as player:
+        # Whether it is made first or there already.
+        for _ in range(2):
+            player.say("request_audio", segment_index=0, from_byte=10_000_000)
+            refused = player.expect("error")
+            assert (refused["segment_index"], refused["code"]) == (0, "VALIDATION_ERROR")
+            assert "from_byte: 10000000 is beyond" in refused["error"]
+        player.say("request_audio", segment_index=0)
+        _, content, end = player.frames()
+        assert end["bytes"] == len(content)
+        assert f"the {len(content)} bytes" in refused["error"]
+
+
 @pytest.mark.parametrize("query", ["", "&binary=1"])
 def test_the_segments_of_a_topic_last_as_long_as_their_sum(play: Open, query: str) -> None:
     said = heard = 0.0
@@ -369,7 +384,7 @@ def test_an_ended_or_foreign_or_unknown_session_is_not_played(
     web: Web, play: Open, session_id: str, admin: dict[str, str]
 ) -> None:
     theirs = web.post("/api/sessions", json={"user_id": "x"}, headers=admin).json()["id"]
-    for unknown in ("", "nothing", theirs):
+    for unknown in ("", "nothing", "no%00thing", theirs):
         with play(session=unknown) as player:
             assert player.closed() == 4404
     with play("&format=ogg") as player:

@@ -106,6 +106,7 @@ def test_a_time_that_is_past_means_at_once(mine: Deployments, course: str, worke
         ({"voice_configs": [{"voice_id": "nova", "format": "midi"}]}, "'midi' is not one of"),
         ({"voice_configs": [{"voice_id": "nova", "loud": True}]}, "loud"),
         ({"voice_configs": [NOVA, NOVA | {"speed": 1.0}]}, "'nova' is asked for twice"),
+        ({"voice_configs": [NOVA, NOVA | {"speed": 1.001}]}, "'nova' is asked for twice"),
         ({"voice_configs": [NOVA | {"speed": 1 + n / 100} for n in range(11)]}, "voice_configs"),
         ({"title": "x" * 501}, "501 characters"),
         ({"when": "now"}, "when"),

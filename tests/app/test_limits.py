@@ -154,6 +154,32 @@ def test_of_many_hops_the_last_that_no_trusted_proxy_vouches_for_counts(applicat
     assert asks("2001:db8:1:2:ffff::9") == 429
     assert asks("2001:db8:1:3::1") == 200
     assert asks("no address") == 200
+    # The port that some proxies add does not make somebody else of each connection.
+    assert [asks(f"192.0.2.7:{port}") for port in (40001, 40002)] == [200, 429]
+    assert asks("[2001:db8:1:3::1]:40001") == 429
+
+
+def test_addresses_of_ipv4_on_a_socket_for_both_kinds_are_not_one_network(application: Make) -> None:
+    client = application(rates={"management": 1}, trusted_proxies=(ip_network("10.0.0.0/8"),))
+
+    def asks(address: str, forwarded: str = "") -> int:
+        headers = ADMIN | ({"X-Forwarded-For": forwarded} if forwarded else {})
+        return client.get("/api/jobs", headers=headers, environ_base={"REMOTE_ADDR": address}).status_code
+
+    assert asks("::ffff:203.0.113.8") == 200
+    assert asks("::ffff:203.0.113.9") == 200
+    assert asks("203.0.113.9") == 429
+    assert asks("::ffff:10.0.0.1", "203.0.113.10") == 200
+    assert asks("10.0.0.1", "203.0.113.10") == 429
+
+
+def test_a_credential_is_counted_as_one_whatever_is_sent_beside_it(application: Make) -> None:
+    client = application(rates={"administration": 2})
+    answers = [
+        client.get("/api/stats", base_url="http://localhost:7860", headers=ADMIN | {"Authorization": f"Basic {number}"})
+        for number in range(3)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
 
 
 def test_off_means_off_and_is_said(client: FlaskClient, capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,6 +198,31 @@ def test_off_means_off_and_is_said(client: FlaskClient, capsys: pytest.CaptureFi
 def test_counting_goes_on_alone_while_redis_is_away(application: Make) -> None:
     client = application(rates={"management": 2}, stream_redis_url="redis://127.0.0.1:1/0")
     assert [client.get("/api/jobs", headers=ADMIN).status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_whoever_is_being_counted_when_redis_goes_is_counted_here(
+    application: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = application(rates={"management": 100})
+    limiter = client.application.extensions["voiceworks"].limits._limiter
+    hit = limiter._limiter.hit
+
+    def goes_meanwhile(*args: object, **kwargs: object) -> bool:
+        # Another request has found out first.
+        limiter._storage_dead = True
+        monkeypatch.setattr(limiter._limiter, "hit", hit)
+        raise redis.ConnectionError("Connection closed by server.")
+
+    monkeypatch.setattr(limiter._limiter, "hit", goes_meanwhile)
+    answer = client.get("/api/jobs", headers=ADMIN)
+    assert (answer.status_code, limiter._storage_dead) == (200, True)
+
+
+def test_what_cannot_be_done_without_redis_is_refused_for_a_while(application: Make) -> None:
+    client = application(redis_url="redis://127.0.0.1:1/0")
+    answer = client.post("/api/auth/ws-ticket", headers=ADMIN)
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "UNAVAILABLE")
+    assert answer.headers["Retry-After"] == "5"
 
 
 # --- Origins ----------------------------------------------------------------------------------------------------------
@@ -220,6 +271,10 @@ def test_an_operator_names_the_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     found = settings.load()
     assert found.cors_origins == ("https://console.example", "http://10.0.0.2:8080")
     assert found.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("::1"))
+    monkeypatch.setenv("CORS_ORIGINS", "https://*.example")
+    # Read as a pattern, it would fit https://evil.example.org.
+    with pytest.raises(settings.SettingsError, match="no origin"):
+        settings.load()
     monkeypatch.setenv("CORS_ORIGINS", "console.example/")
     monkeypatch.setenv("TRUSTED_PROXIES", "proxy")
     monkeypatch.setenv("RATE_LIMITS", "maybe")

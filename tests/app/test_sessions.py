@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import func, update
+from sqlalchemy import func, text, update
 
+from models import sessions
 from models.db import Database
 from models.sessions import PlaybackSession
 from tests.app.test_access import key_of_role
+from tests.conftest import eventually
 
 Headers = dict[str, str]
 CONTENT = [{"id": "one", "title": "One", "segments": ["First.", "Second."]}]
@@ -134,6 +137,35 @@ def test_the_other_word_for_provider_is_taken(client: FlaskClient, customer: Hea
     assert create(client, customer, tts_provider="hibari")["provider"] == "hibari"
     both = {"tts_provider": "hibari", "provider": "hibari"}
     assert client.post("/api/sessions", json=both, headers=customer).status_code == 400
+
+
+def test_a_course_that_is_removed_while_a_session_of_it_is_made_is_a_conflict(
+    client: FlaskClient, customer: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It was there when it was looked for.
+    monkeypatch.setattr(sessions, "_refuse_unknown_place", lambda *_: None)
+    answer = client.post("/api/sessions", json={"curriculum_id": "gone"}, headers=customer)
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "CONFLICT")
+
+
+def test_of_two_changes_at_once_the_later_ones_topic_is_of_the_earlier_ones_course(
+    client: FlaskClient, customer: Headers, admin: Headers, course: str, database: Database
+) -> None:
+    other = client.post("/api/curriculum", json={"title": "Another", "content": []}, headers=admin).get_json()["id"]
+    session_id = create(client, customer, curriculum_id=course)["id"]
+    with ThreadPoolExecutor() as pool:
+        with database.transaction() as session:
+            sessions.change(session, session_id, {"curriculum_id": other})
+            later = pool.submit(
+                client.application.test_client().patch,
+                f"/api/sessions/{session_id}",
+                json={"topic_id": "one"},
+                headers=customer,
+            )
+            waiting = text("select count(*) from pg_locks where not granted")
+            eventually(lambda: session.scalar(waiting))
+        answer = later.result()
+    assert (answer.status_code, "no topic 'one'" in answer.get_json()["error"]) == (404, True)
 
 
 def test_an_unknown_topic_of_a_course_is_named(client: FlaskClient, customer: Headers, course: str) -> None:

@@ -157,6 +157,23 @@ def test_a_ticket_opens_nothing_but_sockets(web: Web, clean: None) -> None:
         assert opened.next()["type"] == "connected"
 
 
+def test_a_ticket_opens_nothing_for_who_has_signed_out(web: Web, clean: None) -> None:
+    body = {"username": "client", "password": PASSWORD}
+    headers = bearer(web.post("/api/auth/login", json=body).json())
+    tickets_given = [web.post("/api/auth/ws-ticket", headers=headers).json()["ticket"] for _ in range(2)]
+    with web.socket(f"/ws?ticket={tickets_given[0]}") as opened:
+        assert opened.next()["type"] == "connected"
+    assert web.post("/api/auth/logout", json={}, headers=headers).status_code == 200
+    assert web.close_code(f"/ws?ticket={tickets_given[1]}") == 4401
+
+
+def test_a_ticket_opens_nothing_for_whose_account_is_disabled(web: Web, clean: None, database: Database) -> None:
+    ticket = web.post("/api/auth/ws-ticket", headers={"X-API-Key": CLIENT_KEY}).json()["ticket"]
+    with database.transaction() as session:
+        session.execute(update(Account).where(Account.username == "client").values(disabled=True))
+    assert web.close_code(f"/ws?ticket={ticket}") == 4401
+
+
 def test_a_ticket_is_not_kept_as_it_is_given(queue: Any, empty: None) -> None:
     ticket = tickets.issue(queue, Caller("a", "ada", "client"))
     assert ticket.encode() not in b" ".join(queue.keys("*"))

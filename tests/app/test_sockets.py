@@ -287,6 +287,30 @@ def test_the_socket_of_a_job_that_is_not_there_or_not_mine_is_closed_with_4404(
         assert opened.next()["type"] == "job.snapshot"
 
 
+@pytest.mark.parametrize("end", ["the key is revoked", "the account is disabled", "signed out"])
+def test_a_socket_outlives_its_credential_by_seconds_only(
+    web: Web, clean: None, database: Database, admin: dict[str, str], end: str
+) -> None:
+    tokens = web.post("/api/auth/login", json={"username": "client", "password": PASSWORD}).json()
+    signed_in = {"Authorization": f"Bearer {tokens['access_token']}"}
+    made = web.post("/api/auth/keys", json={"name": "k"}, headers=signed_in).json()
+    by_key = {"X-API-Key": made["key"]}
+    with web.socket("/ws", header=signed_in if end == "signed out" else by_key) as opened:
+        assert opened.next()["type"] == "connected"
+        if end == "signed out":
+            assert web.post("/api/auth/logout", headers=signed_in).ok
+        elif end == "the key is revoked":
+            assert requests.delete(web.url(f"/api/auth/keys/{made['id']}"), headers=signed_in, timeout=10).ok
+        else:
+            mine = web.get("/api/auth/me", headers=signed_in).json()["id"]
+            disabled = {"disabled": True}
+            assert requests.patch(web.url(f"/api/users/{mine}"), json=disabled, headers=admin, timeout=10).ok
+        opcode = said = None
+        while opcode != websocket.ABNF.OPCODE_CLOSE:
+            opcode, said = opened.connection.recv_data()
+        assert int.from_bytes(said[:2], "big") == 4401
+
+
 def test_one_socket_too_many_is_closed_with_4429_and_a_place_is_free_again(
     configured: Settings, clean: None, customer: dict[str, str]
 ) -> None:
@@ -307,6 +331,12 @@ def test_a_foreign_page_may_not_open_a_socket_even_with_a_good_credential(
         assert opened.next()["type"] == "connected"
     for foreign in ("https://evil.example", "null", f"{here}.evil.example", "http://127.0.0.1", "file://"):
         assert web.close_code("/ws", header=customer, origin=foreign) == 4403, foreign
+
+
+@pytest.mark.parametrize("page", ["http://localhost:3000", "http://localhost:3001"])
+def test_the_documented_pages_may_open_sockets_too(web: Web, clean: None, customer: dict[str, str], page: str) -> None:
+    with web.socket("/ws", header=customer, origin=page) as opened:
+        assert opened.next()["type"] == "connected"
 
 
 def test_a_plain_request_to_a_socket_is_refused_without_harm(web: Web, clean: None, customer: dict[str, str]) -> None:

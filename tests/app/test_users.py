@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import func, select
 
+from app.api import auth
 from models import accounts, users
 from models.db import Database
 from models.errors import Conflict
+from models.sign_ins import SignIn
 from tests import making
 from tests.conftest import PASSWORD
 
@@ -94,6 +97,29 @@ def test_of_two_administrators_who_leave_at_once_one_stays(database: Database) -
     assert sorted(making.at_once(2, leave)) == [False, True]
 
 
+@pytest.mark.parametrize("change", [{"password_hash": "another"}, {"disabled": True}, None], ids=str)
+def test_who_is_changed_while_the_password_is_looked_at_does_not_sign_in(
+    client: FlaskClient, admin: Headers, database: Database, monkeypatch: pytest.MonkeyPatch, change: Any
+) -> None:
+    user = create(client, admin)
+
+    def offload(check: Any, *args: Any) -> Any:
+        fits = check(*args)
+        with database.transaction() as session:
+            if change is None:
+                users.remove(session, user["id"])
+            else:
+                users.change(session, user["id"], change)
+        return fits
+
+    monkeypatch.setattr(auth, "offload", offload)
+    answer = client.post("/api/auth/login", json={"username": "ada", "password": NEW["password"]})
+    assert (answer.status_code, answer.get_json()["code"]) == (401, "UNAUTHORIZED")
+    with database.transaction() as session:
+        open_ones = select(func.count()).where(SignIn.account_id == user["id"], SignIn.ended_at.is_(None))
+        assert session.scalar(open_ones) == 0
+
+
 def test_a_password_is_changed_by_who_knows_it(client: FlaskClient, admin: Headers) -> None:
     create(client, admin)
     headers = signed_in(client)
@@ -131,6 +157,16 @@ def test_an_expired_key_opens_nothing(client: FlaskClient, customer: Headers) ->
     assert client.get("/api/auth/me", headers={"X-API-Key": key}).status_code == 401
 
 
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2030-01-01T00:00:00", "soon", 5]
+)
+def test_a_key_that_expires_at_no_time_is_refused_by_name(client: FlaskClient, customer: Headers, moment: Any) -> None:
+    answer = client.post("/api/auth/keys", json={"name": "k", "expires_at": moment}, headers=customer)
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "VALIDATION_ERROR")
+    assert "expires_at" in answer.get_json()["error"]
+    assert str(moment) in answer.get_json()["error"]
+
+
 def test_nobody_gives_a_role_they_have_not(client: FlaskClient, admin: Headers, customer: Headers) -> None:
     refused = client.post("/api/auth/keys", json={"name": "k", "role": "admin"}, headers=customer)
     assert (refused.status_code, refused.get_json()["code"]) == (403, "FORBIDDEN")
@@ -147,6 +183,23 @@ def test_an_operators_key_may_be_less_and_stays_less(client: FlaskClient, admin:
     client.patch(f"/api/users/{made['id']}", json={"role": "admin"}, headers=admin)
     assert client.get("/api/auth/me", headers=key).get_json()["role"] == "client"
     assert client.get("/api/users", headers=key).status_code == 403
+
+
+def test_a_key_revokes_none_that_may_more_than_itself(client: FlaskClient, admin: Headers) -> None:
+    create(client, admin)
+    owner = signed_in(client)
+
+    def made(role: str) -> dict[str, Any]:
+        answer = client.post("/api/auth/keys", json={"name": role, "role": role}, headers=owner)
+        return dict(answer.get_json())
+
+    more, less, other = made("operator"), made("client"), made("client")
+    lesser = {"X-API-Key": less["key"]}
+    refused = client.delete(f"/api/auth/keys/{more['id']}", headers=lesser)
+    assert (refused.status_code, refused.get_json()["code"]) == (403, "FORBIDDEN")
+    assert client.get("/api/auth/me", headers={"X-API-Key": more["key"]}).status_code == 200
+    assert client.delete(f"/api/auth/keys/{other['id']}", headers=lesser).status_code == 200
+    assert client.delete(f"/api/auth/keys/{more['id']}", headers=owner).status_code == 200
 
 
 def test_whose_a_transcribers_key_is_says_an_administrator(

@@ -98,6 +98,10 @@ BAD = {
     "LIVE_WAIT_SECONDS": "0",
     "MAX_UPLOAD_MB": "1.5",
     "WEBHOOK_ALLOW_PRIVATE": "perhaps",
+    "MIT_OCW_URL": "ocw.mit.edu",
+    "IMPORT_ALLOW_PRIVATE": "perhaps",
+    "IMPORT_MAX_DOWNLOAD_MB": "0",
+    "IMPORT_PAUSE_SECONDS": "-1",
     "LOG_LEVEL": "LOUD",
     **BAD_URLS,
 }

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text as sql
+from sqlalchemy.orm import Session
 
-from models import curricula, curricula_changes, curricula_search
+from models import curricula, curricula_changes, curricula_search, sessions
 from models.curricula import NewSegment, NewTopic, Segment, Topic
 from models.db import Database
 from models.errors import Invalid, NotFound
@@ -105,6 +106,54 @@ def test_changes_at_once_leave_one_of_them_whole(database: Database) -> None:
         winner = curricula.get(session, course).title.removeprefix("T")
         texts = [part.text for part in curricula.segments(session, course)]
     assert texts == [f"Text {winner}.{at}" for at in range(20)]
+
+
+def test_a_course_that_is_removed_many_times_at_once_is_removed_once(database: Database) -> None:
+    course = store(database, "Course", "One.")
+    jobs = [making.submit(database, kind="speech.prefetch", params={"curriculum_id": course}) for _ in range(3)]
+
+    def remove(_: int) -> bool:
+        try:
+            with database.transaction() as session:
+                curricula_changes.remove(session, course, force=True)
+        except NotFound:
+            return False
+        return True
+
+    assert making.at_once(6, remove).count(True) == 1
+    assert {making.read(database, job).state for job in jobs} == {"cancelled"}
+
+
+def test_a_course_is_removed_by_force_also_when_what_works_on_it_ends_meanwhile(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    course = store(database, "Course", "One.")
+    job = making.submit(database, kind="speech.prefetch", params={"curriculum_id": course})
+    listeners = sessions.of_curriculum
+
+    def end_first(session: Session, curriculum_id: str) -> list[str]:
+        making.end_well(database, job)
+        return listeners(session, curriculum_id)
+
+    monkeypatch.setattr(sessions, "of_curriculum", end_first)
+    with database.transaction() as session:
+        curricula_changes.remove(session, course, force=True)
+    with database.transaction() as session, pytest.raises(NotFound):
+        curricula.get(session, course)
+    assert making.read(database, job).state == "succeeded"
+
+
+def test_a_course_that_is_changed_while_it_is_read_is_read_as_it_was(database: Database) -> None:
+    course = store(database, "Before", "One.")
+    with database.snapshot() as reading:
+        assert curricula.get(reading, course).title == "Before"
+        with database.transaction() as session:
+            topics = [new("Other", "Two.", key="other")]
+            curricula_changes.change(session, course, fields={"title": "After"}, topics=topics)
+        ((topic, (segment,)),) = curricula.outline(reading, course)
+        assert (topic.title, segment.text) == ("Only", "One.")
+    with database.snapshot() as reading:
+        assert curricula.get(reading, course).title == "After"
 
 
 def test_a_course_that_is_not_there_is_not_found(database: Database) -> None:

@@ -23,6 +23,7 @@ from tasks import outbox, process
 from tests import making
 from tests.conftest import eventually
 from tests.receiving import Receiver, Reply, receiving
+from workers.clients import webhook
 
 pytestmark = pytest.mark.usefixtures("process")
 ROOT = Path(__file__).parents[2]
@@ -125,6 +126,35 @@ def test_no_more_are_sent_at_once_than_there_are_senders(database: Database, rec
     eventually(lambda: delivered(database, *jobs))
     assert receiver.busiest == outbox.SENDERS
     assert len(receiver.told) == 20
+
+
+def test_a_receiver_does_not_become_another_by_a_query_or_by_capitals(database: Database, receiver: Receiver) -> None:
+    receiver.replies += [Reply(after_seconds=0.3)] * 8
+    plain = receiver.url(host="localhost").removesuffix("/told")
+    urls = [f"{plain}?{number}" for number in range(4)] + [plain.replace("localhost", "LocalHost")] * 4
+    jobs = [ended(database, url) for url in urls]
+    outbox.deliver()
+    eventually(lambda: delivered(database, *jobs))
+    assert receiver.busiest == outbox.SENDERS_TO_ONE
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_sender_that_fails_as_nobody_foresaw_is_not_missing_afterwards(
+    database: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("nobody foresaw it")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(webhook, "send", fail)
+        lost = [ended(database, receiver.url(host=f"0x{'0' * number}7f.1")) for number in range(outbox.SENDERS + 1)]
+        for _ in lost:
+            outbox.deliver()
+        eventually(lambda: outbox._at_work.total() == 0)
+    assert receiver.told == []
+    make_due(database)
+    outbox.deliver()
+    eventually(lambda: delivered(database, *lost))
 
 
 def test_private_addresses_are_not_reached_unless_allowed(

@@ -83,6 +83,13 @@ def test_when_to_come_back_is_read_as_seconds_and_as_a_date_of_those_who_are_bus
     assert seconds[2:] == [None, None, None]
 
 
+@pytest.mark.parametrize("zone", ["+99999999999999", "-9999", "+2400"])
+def test_a_date_in_a_zone_that_cannot_be_is_no_time_to_come_back(receiver: Receiver, zone: str) -> None:
+    receiver.replies.append(Reply(429, (("Retry-After", f"Mon, 01 Jan 2024 00:00:00 {zone}"),)))
+    answer = send(receiver.url())
+    assert (answer.status, answer.retry_after_seconds) == (429, None)
+
+
 def test_nobody_there_is_an_error_that_says_so() -> None:
     with receiving() as gone:
         url = gone.url()
@@ -193,9 +200,10 @@ def test_a_server_without_tls_is_not_told_over_tls(receiver: Receiver) -> None:
     assert receiver.told == []
 
 
-def test_a_body_that_never_ends_is_not_read(receiver: Receiver) -> None:
-    listening, url = dripping(b"200 OK\r\nContent-Length: 1000000\r\n\r\n", 0.1)
+@pytest.mark.parametrize(("head", "status"), [(b"200 OK", 200), (b"302 Found\r\nLocation: /elsewhere", 302)])
+def test_a_body_that_never_ends_is_not_read(receiver: Receiver, head: bytes, status: int) -> None:
+    listening, url = dripping(head + b"\r\nContent-Length: 1000000\r\n\r\n", 0.1)
     with listening:
         answer = send(url)
-    assert answer.status == 200
+    assert answer.status == status
     assert answer.took_ms < 1000
