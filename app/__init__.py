@@ -1,7 +1,7 @@
 """How the world talks to Voiceworks: HTTP, websockets, command line; wire shapes, access, errors.
 
 May import ``tasks.kinds``, ``tasks.submit``, ``models`` and ``config``, and of ``workers`` only its clients, its upload
-reader, its detector and its errors; never torch, task bodies or engines.
+reader, its detector, its table of import sources and its errors; never torch, task bodies or engines.
 """
 
 from __future__ import annotations

@@ -18,6 +18,8 @@ LANES = [
     *(lane(pool) for pool in _pools for lane in (voices.live_lane, voices.background_lane)),
     *(voices.head_of(voices.live_lane(pool)) for pool in _pools),
     "io",
+    # Of their own: a download takes minutes, and what is told to others must not wait for it.
+    "imports",
     "upkeep",
 ]
 

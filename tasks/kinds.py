@@ -34,6 +34,8 @@ KINDS: dict[str, Kind] = {
         # Planned when it is due, and again while nobody can speak: for about an hour. Its voices have all night, and
         # whoever loses so many workers in a row is to blame for it.
         Kind("deployments.generate", "tasks.deployments:generate", id_prefix="deploy_", attempts=10),
+        # Each try goes on with the stage at which the last one ended; the outside may be away for ten minutes.
+        Kind("imports.run", "tasks.imports:run", id_prefix="import_", attempts=5),
         Kind("deployments.voice", "tasks.speech:batch_text", sliced=True, attempts=6),
     )
 }

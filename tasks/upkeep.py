@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import time
 from collections import defaultdict
+from contextlib import suppress
+from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from models import idempotency, sign_ins, speech_clips, speech_eviction, speech_renditions, workers
+from models import idempotency, imports, sign_ins, speech_clips, speech_eviction, speech_renditions, workers
 from models.events import Doorbell
 from models.jobs import lapses, queries, waiters
 from models.jobs import work as units
@@ -16,6 +20,9 @@ from tasks.kinds import KINDS
 from tasks.process import Process, current
 
 log = logging.getLogger(__name__)
+
+# What servers may say is unchanged, for those who bring their courses up to date every week or so.
+FETCHED_SECONDS = 14 * 86400.0
 
 ATTEMPTS = {kind.name: kind.attempts for kind in KINDS.values()}
 
@@ -69,8 +76,37 @@ def trim_cache() -> None:
         sign_ins.forget_old(session)
         idempotency.forget_old(session)
     removed = _sweep(process)
+    clear_imports(process)
     if freed or removed:
         log.info("Speech cache trimmed", extra={"bytes_evicted": freed, "files_removed": removed})
+
+
+def clear_imports(process: Process) -> None:
+    """Removes what imports left that ended a while ago, or never became jobs, and old files from the web."""
+    folders = imports.folders(process.settings.var_dir)
+    # One that is younger may be of an import whose row is about to be written.
+    old = [path for place in (folders.root, folders.uploads) for path in _older(place, imports.KEPT_SECONDS)]
+    left = {path.name: path for path in old if path not in (folders.uploads, folders.cache)}
+    if left:
+        with process.database.reading() as session:
+            over = imports.over(session, list(left))
+        for name in over:
+            shutil.rmtree(left[name], ignore_errors=True)
+            with suppress(OSError):
+                left[name].unlink()
+    for path in _older(folders.cache, FETCHED_SECONDS):
+        path.unlink(missing_ok=True)
+
+
+def _older(folder: Path, seconds: float) -> list[Path]:
+    before = time.time() - seconds
+    found = []
+    for path in folder.glob("*"):
+        # Another worker may be done with it at this moment.
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before:
+                found.append(path)
+    return found
 
 
 def _sweep(process: Process) -> int:

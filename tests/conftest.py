@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import atexit
 import os
+import random
 import shutil
 import socket
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +25,19 @@ for _name in _OURS:
     os.environ.pop(_name, None)
 # Tests ask more often than clients may, and have their webhooks on this machine; those of the limits set them.
 os.environ |= {"VAR_DIR": str(_FOLDER), "LOG_LEVEL": "WARNING", "RATE_LIMITS": "off", "WEBHOOK_ALLOW_PRIVATE": "1"}
+
+
+def _free_port() -> int:
+    """A port that stays free: of those that nobody is given who asks for any."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
+# Where the tests of imports have their own stand-in for MIT's server, which the worker has to know from the start.
+OCW_PORT = _free_port()
+os.environ |= {"MIT_OCW_URL": f"http://127.0.0.1:{OCW_PORT}", "IMPORT_ALLOW_PRIVATE": "1", "IMPORT_PAUSE_SECONDS": "0"}
 
 import redis  # noqa: E402
 from argon2 import PasswordHasher  # noqa: E402
@@ -132,7 +147,7 @@ def worker(configured: Settings) -> Iterator[Child]:
     """A real Celery worker with the real engine on every lane, as its own process."""
     argv = [
         *(sys.executable, "-m", "celery", "--app=tasks.worker", "worker", "--pool=solo"),
-        *(f"--hostname={NODE}", "--queues=tts.live.neural,tts.background.neural,upkeep,io"),
+        *(f"--hostname={NODE}", "--queues=tts.live.neural,tts.background.neural,upkeep,io,imports"),
         *("--without-gossip", "--without-mingle"),
     ]
     child = Child(

@@ -5,6 +5,7 @@ RESOURCES = (
     *("health", "auth", "users"),
     *("curricula", "speech", "voices", "captions", "pronunciations", "prefetch"),
     *("deployments", "deployment_files"),
+    "imports",
     "sessions",
     *("jobs", "deliveries"),
     *("openai", "openai_batch"),

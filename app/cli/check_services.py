@@ -126,7 +126,8 @@ def _lanes() -> list[str]:
     # Those of optional parts are shown where somebody works on them.
     catalogue = voices.catalogue()
     pools = [pool for pool in catalogue.pools if pool not in catalogue.optional_pools]
-    return [*(lane(pool) for pool in pools for lane in (voices.live_lane, voices.background_lane)), "io", "upkeep"]
+    speaking = (lane(pool) for pool in pools for lane in (voices.live_lane, voices.background_lane))
+    return [*speaking, "io", "imports", "upkeep"]
 
 
 def _queue(configured: Settings) -> Iterator[Finding]:

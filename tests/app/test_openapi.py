@@ -52,6 +52,9 @@ BODIES = {
     },
     "POST /v1/audio/speech/batch": {"items", "encoding", "callback_url"},
     "POST /api/tts/prefetch/topic": {"curriculum_id", "topic_id", "voice_id", "provider", "speed", "callback_url"},
+    "POST /api/imports": {
+        *("source", "course_id", "url", "title", "curriculum_id", "accept_license", "dry_run", "callback_url"),
+    },
     "POST /api/deployments": {"curriculum_id", "title", "scheduled_time", "voice_configs", "callback_url"},
 }
 QUERIES = {
@@ -71,6 +74,7 @@ QUERIES = {
     "PUT /api/pronunciations/file": {"curriculum_id"},
     "GET /api/deployments": {"status", "limit", "offset"},
     "GET /api/deployments/{deployment_id}/captions": {"format", "voice_id", "topic_id"},
+    "GET /api/imports": {"status", "limit", "offset"},
     "GET /api/jobs": {"kind", "state", "parent", "limit", "cursor"},
     "GET /api/jobs/{job_id}/items": {"state", "limit", "cursor"},
 }

@@ -78,7 +78,10 @@ def test_everything_starts_in_order_and_ctrl_c_stops_it_in_reverse(site: Site) -
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_stop_by_signal_is_orderly(site: Site, number: signal.Signals) -> None:
     site.procfile(worker="")
+    # Where the tests themselves run under nohup, it would be ignored, as the next test says.
+    ours = signal.signal(number, signal.SIG_DFL)
     process = site.start()
+    signal.signal(number, ours)
     read_until(process, "worker ready")
     assert site.stage.started("worker")
     process.send_signal(number)

@@ -57,6 +57,9 @@ HERE = {
     "GET /api/deployments/{id}/manifest",
     "GET /api/deployments/{id}/bundle",
     "GET /api/deployments/{id}/captions",
+    "GET /api/imports/sources",
+    "POST /api/imports",
+    "DELETE /api/imports/{id}",
     "GET /api/curriculum/search",
     "GET /api/curriculum/{id}/export",
 }

@@ -37,7 +37,18 @@ API_KEY = "vw_the_key_of_the_journeys_0123456789"
 PASSWORD = "the password of the journeys"
 HOST = socket.gethostname()
 # What must run once everything has started; the pid files have these names.
-PROGRAMS = ("queue", "stream", "postgres", "web", "fleet", "worker_upkeep", "worker_io", "beat", "flower")
+PROGRAMS = (
+    "queue",
+    "stream",
+    "postgres",
+    "web",
+    "fleet",
+    "worker_upkeep",
+    "worker_io",
+    "worker_imports",
+    "beat",
+    "flower",
+)
 SPEAKERS = tuple(member.node for member in fleet.members(device.cores()))
 LIVE, BULK = SPEAKERS[0], SPEAKERS[1:]
 # Ten times what an idle machine needs: these tests share two cores with whatever else runs.
@@ -114,7 +125,11 @@ class Voiceworks:
         except requests.RequestException:
             return False
         present = {worker.node: worker.pid for worker in self.read(workers.alive) if not worker.draining}
-        wanted = {name: name for name in SPEAKERS} | {"upkeep": "worker_upkeep", "io": "worker_io"}
+        wanted = {name: name for name in SPEAKERS} | {
+            "upkeep": "worker_upkeep",
+            "io": "worker_io",
+            "imports": "worker_imports",
+        }
         return all(present.get(f"{node}@{HOST}") == self.pid(name) for node, name in wanted.items())
 
     def said(self) -> str:

@@ -1,0 +1,274 @@
+"""Imports: courses from elsewhere, as jobs of six stages; what there is to import from is told, too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import g, request
+from marshmallow import Schema, fields
+from sqlalchemy.orm import Session
+from webargs import missing
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from app import context
+from app.callbacks import CallbackUrl, is_private
+from app.http.access import CLIENT, visible_to
+from app.http.answers import Answer, page_of
+from app.http.offload import offload
+from app.http.parsing import BodyParser, Paging, Text, one_of, refuse_bad_text
+from app.imports_shown import ImportShown, SourceList, shown
+from app.surfaces import MANAGEMENT, SurfaceBlueprint
+from models import curricula, imports
+from models.base import new_id
+from models.errors import Invalid
+from models.imports import KIND
+from models.jobs import lifecycle
+from models.jobs.tables import ENDED, Job
+from tasks import submit
+from workers.clients.http import canonical
+from workers.errors import BadInput
+from workers.importers.source import FORMATS, SOURCES, Source
+
+# Where courses are read; nobody waits for it.
+LANE = "imports"
+# Beside the file: the other fields, and what stands between them.
+_FORM_BYTES = 2**20
+_COPY_BYTES = 2**18
+_FORM = "multipart/form-data"
+
+
+class FormParser(BodyParser):
+    """Takes the fields of a form, too, where a file comes with them; those that nobody knows are passed over."""
+
+    def load_json(self, req: Any, schema: Any) -> Any:
+        """The body as JSON, or the fields of a form.
+
+        Raises:
+            Invalid: it is neither, or holds text that cannot be stored.
+        """
+        if req.mimetype != _FORM:
+            return super().load_json(req, schema)
+        found = {name: value for name, value in req.form.items() if name in schema.fields}
+        for name, value in found.items():
+            refuse_bad_text(value, name)
+        return found or missing
+
+
+blueprint = SurfaceBlueprint("imports", surface=MANAGEMENT, description="Courses from elsewhere")
+blueprint.ARGUMENTS_PARSER = FormParser()
+
+
+class NewImport(Schema):
+    """What is imported, from where, and what becomes of it. A file comes as the part ``file`` of a form."""
+
+    source = Text(required=True, minimum=1, maximum=50, validate=one_of(list(SOURCES)))
+    course_id = Text(load_default=None, allow_none=True, minimum=1, maximum=300, spoken=True)
+    url = Text(load_default=None, allow_none=True, minimum=1, maximum=2000, metadata={"format": "uri"})
+    title = Text(load_default=None, allow_none=True, minimum=1, maximum=500, spoken=True)
+    # Into which course; without one a new one is made.
+    curriculum_id = Text(load_default=None, allow_none=True, minimum=1, maximum=200)
+    accept_license = fields.Boolean(
+        load_default=False, metadata={"description": "Imports a course whose licence is not clear"}
+    )
+    dry_run = fields.Boolean(
+        load_default=False, metadata={"description": "Shows what would be stored, and stores nothing"}
+    )
+    callback_url = CallbackUrl()
+
+
+class NewUpload(NewImport):
+    """An import as a form, with the file itself."""
+
+    file = fields.Raw(metadata={"type": "string", "format": "binary"})
+
+
+class ImportList(Paging):
+    """Which imports."""
+
+    status = Text(maximum=30, validate=one_of(list(imports.STATUS.values())))
+
+
+IMPORT = Answer(schema=ImportShown)
+CANCELLED = Answer(description="The import, cancelled; where it had ended, a message that it was removed")
+
+
+@blueprint.before_request
+def take_uploads() -> None:
+    """A file may be larger than other bodies; repeated under a key, it is read whole and may not."""
+    if request.method == "POST" and request.mimetype == _FORM and "Idempotency-Key" not in request.headers:
+        request.max_content_length = context.current().settings.max_upload_mb * 2**20 + _FORM_BYTES
+
+
+@blueprint.endpoint("/api/imports", access=CLIENT, answers={200: page_of("imports", ImportShown)})
+@blueprint.arguments(ImportList, location="query")
+def list_imports(query: dict[str, Any]) -> dict[str, Any]:
+    """The newest imports first, previews without their outlines."""
+    paging = {name: query[name] for name in ("limit", "offset")}
+    with context.current().database.transaction(durable=False) as session:
+        found, total = imports.page(session, word=query.get("status"), visible_to=visible_to(g.caller), **paging)
+    return {"imports": [shown(job) for job in found], "total": total, **paging}
+
+
+@blueprint.endpoint("/api/imports/sources", access=CLIENT, answers={200: Answer(schema=SourceList)})
+def list_sources() -> dict[str, Any]:
+    """Where courses can be imported from, with what each is asked, and which formats are read."""
+    return {
+        "sources": [
+            {
+                "name": source.name,
+                "title": source.title,
+                "description": source.description,
+                "parameters": [vars(parameter) for parameter in source.parameters],
+            }
+            for source in SOURCES.values()
+        ],
+        "formats": [vars(each) | {"endings": list(each.endings)} for each in FORMATS],
+    }
+
+
+@blueprint.endpoint("/api/imports", access=CLIENT, methods=("POST",), answers={202: IMPORT}, refuses=(404,))
+@blueprint.arguments(NewImport)
+@blueprint.doc(requestBody={"content": {_FORM: {"schema": NewUpload}}})
+def start(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Begins an import. A file (``source=file``) is sent as a form: at most ``MAX_UPLOAD_MB``, with a key 16 MiB."""
+    source = SOURCES[body["source"]]
+    asked = _asked(source, body)
+    into = body["curriculum_id"]
+    with context.current().database.transaction(durable=False) as session:
+        if into is not None:
+            curricula.get(session, into)
+    kept = _keep_upload(source, asked)
+    try:
+        with context.current().database.transaction() as session:
+            job, _ = submit.submit(
+                session,
+                KIND,
+                lane=LANE,
+                params={
+                    "source": source.name,
+                    "asked": asked,
+                    **{name: body[name] for name in ("title", "curriculum_id", "accept_license", "dry_run")},
+                },
+                account_id=g.caller.account_id,
+                # It waits for whoever takes it, as it need not be at once.
+                certain=True,
+                callback_url=body["callback_url"],
+            )
+            answer = shown(job)
+    except BaseException:
+        if kept is not None:
+            kept.unlink(missing_ok=True)
+        raise
+    return answer, 202
+
+
+@blueprint.endpoint("/api/imports/<import_id>", access=CLIENT, answers={200: IMPORT})
+def get_import(import_id: str) -> dict[str, Any]:
+    """An import, how far it is, and what came of it; a preview with its outline."""
+    with context.current().database.transaction(durable=False) as session:
+        return shown(mine(session, import_id), whole=True)
+
+
+@blueprint.endpoint("/api/imports/<import_id>", access=CLIENT, methods=("DELETE",), answers={200: CANCELLED})
+def cancel(import_id: str) -> dict[str, Any]:
+    """Cancels an import, and shows it; one that has ended is removed. A course that was stored stays."""
+    with context.current().database.transaction() as session:
+        job = mine(session, import_id)
+        if job.state not in ENDED:
+            return shown(lifecycle.cancel(session, job.id))
+        lifecycle.delete(session, job.id)
+    return {"message": f"Import {import_id} was removed."}
+
+
+def mine(session: Session, import_id: str) -> Job:
+    """The import, if the caller may see it.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    return imports.get(session, import_id, visible_to=visible_to(g.caller))
+
+
+def _asked(source: Source, body: Mapping[str, Any]) -> dict[str, str]:
+    """What the source is asked with.
+
+    Raises:
+        Invalid: something is missing, or is another source's.
+    """
+    own = [parameter.name for parameter in source.parameters]
+    others = {each.name for other in SOURCES.values() for each in other.parameters if each.type != "file"} - set(own)
+    for name in sorted(others):
+        if body.get(name) is not None and request.mimetype != _FORM:
+            raise Invalid(f"{name}: source {source.name} does not take it; it takes {', '.join(own)}")
+    asked: dict[str, str] = {}
+    for parameter in source.parameters:
+        if parameter.type == "file":
+            continue
+        value = body.get(parameter.name)
+        if value is None and parameter.required:
+            raise Invalid(f"{parameter.name}: source {source.name} needs it", fields={parameter.name: ["is missing"]})
+        if value is not None:
+            asked[parameter.name] = _public(value) if parameter.type == "url" else value
+    return asked
+
+
+def _public(url: str) -> str:
+    """The URL, unless it is private as it is written; a name is looked up when it is fetched.
+
+    Raises:
+        Invalid: it is none, or private.
+    """
+    try:
+        at = canonical(url.strip())
+    except BadInput as fault:
+        raise Invalid(f"url: {fault.message}") from None
+    host = urlsplit(at).hostname or ""
+    if not context.current().settings.import_allow_private and is_private(host):
+        raise Invalid(f"url: {host!r} is a private address, which only IMPORT_ALLOW_PRIVATE=1 allows")
+    return at
+
+
+def _keep_upload(source: Source, asked: dict[str, str]) -> Path | None:
+    """Where the file of the request now lies, if the source takes one; ``asked`` is told of it.
+
+    Raises:
+        Invalid: there is none.
+    """
+    if not any(parameter.type == "file" for parameter in source.parameters):
+        return None
+    sent = request.files.get("file") if request.mimetype == _FORM else None
+    if sent is None:
+        raise Invalid(f"file: source {source.name} needs it, as a part of a body of type {_FORM}")
+    name = Path((sent.filename or "").replace("\\", "/")).name[:200] or "file"
+    refuse_bad_text(name, "file")
+    here = context.current()
+    most = here.settings.max_upload_mb * 2**20
+    target = imports.folders(here.settings.var_dir).uploads / new_id()
+    offload(_copy, sent, target, most)
+    asked |= {"upload": target.name, "name": name, "media_type": (sent.content_type or "")[:200]}
+    return target
+
+
+def _copy(sent: FileStorage, target: Path, most: int) -> None:
+    """The file, there durably or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    size = 0
+    try:
+        with target.open("xb") as file:
+            while piece := sent.stream.read(_COPY_BYTES):
+                size += len(piece)
+                if size > most:
+                    raise RequestEntityTooLarge(f"The file is larger than {most >> 20} MiB.")
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        if not size:
+            raise Invalid("file: it is empty")
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,159 @@
+"""Imports: jobs of one kind that bring courses in; their stages, their folders, how a course is stored at the end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
+
+from models import curricula, curricula_changes
+from models.base import utc_now
+from models.curricula import Curriculum, NewSegment, NewTopic
+from models.errors import LeaseLost, NotFound
+from models.jobs import queries
+from models.jobs.tables import CANCELLED, ENDED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job
+
+KIND = "imports.run"
+STAGES = ("download", "validate", "extract", "enrich", "generate", "store")
+STATUS = {
+    QUEUED: "pending",
+    RUNNING: "processing",
+    PAUSED: "paused",
+    SUCCEEDED: "completed",
+    FAILED: "failed",
+    CANCELLED: "cancelled",
+}
+# An import that has ended may be tried again for so long with what was sent for it.
+KEPT_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where imports keep files: what was sent, what each job has so far, and what servers may say is unchanged."""
+
+    root: Path
+
+    @property
+    def uploads(self) -> Path:
+        """What was sent, by ids of its own."""
+        return self.root / "uploads"
+
+    @property
+    def cache(self) -> Path:
+        """What came from the web."""
+        return self.root / "cache"
+
+    def of_job(self, job_id: str) -> Path:
+        """What a job has so far.
+
+        Raises:
+            ValueError: ``job_id`` is not one of ours.
+        """
+        if not re.fullmatch(r"\w{1,80}", job_id) or job_id in ("uploads", "cache"):
+            raise ValueError(f"{job_id!r} is no job's id")
+        return self.root / job_id
+
+
+def folders(var_dir: Path) -> Folders:
+    """The folders under ``var_dir``."""
+    return Folders(var_dir / "imports")
+
+
+def stages_complete(job: Job) -> list[str]:
+    """The stages that are done; of a preview, storing is none of them."""
+    if job.state == SUCCEEDED:
+        return list(STAGES[:-1] if job.params["dry_run"] else STAGES)
+    return list(STAGES[: STAGES.index(job.phase)]) if job.phase in STAGES else []
+
+
+def current_stage(job: Job) -> str | None:
+    """The stage that it is in, or was in when it failed or was stopped; None before the first and after the last."""
+    # One that was taken a moment ago is about to say so.
+    phase = STAGES[0] if job.state == RUNNING and job.phase is None else job.phase
+    return phase if phase in STAGES and job.state != SUCCEEDED else None
+
+
+def get(session: Session, import_id: str, *, visible_to: str | None) -> Job:
+    """The import, if the account ``visible_to`` (None: anybody) may know of it.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    unknown = NotFound(f"There is no import {import_id!r}.")
+    try:
+        job = queries.get(session, import_id, visible_to=visible_to)
+    except NotFound:
+        raise unknown from None
+    if job.kind != KIND:
+        raise unknown
+    return job
+
+
+def page(
+    session: Session, *, word: str | None, visible_to: str | None, limit: int, offset: int
+) -> tuple[list[Job], int]:
+    """At most ``limit`` imports (of the status ``word``), newest first, and how many there are."""
+    which: list[ColumnElement[bool]] = [Job.kind == KIND]
+    if visible_to is not None:
+        which.append(Job.account_id == visible_to)
+    if word is not None:
+        which.append(Job.state == next(state for state, shown in STATUS.items() if shown == word))
+    total = session.scalar(select(func.count()).select_from(Job).where(*which)) or 0
+    newest = select(Job).where(*which).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit).offset(offset)
+    return list(session.scalars(newest)), total
+
+
+def hold(session: Session, job: Job) -> None:
+    """Keeps the job the caller's until its transaction ends.
+
+    What a worker stores of a clip is of use to whoever has its job by then; a course would be there twice, or though
+    its import was cancelled.
+
+    Raises:
+        LeaseLost: it is not the caller's any more.
+    """
+    mine = select(Job.id).where(Job.id == job.id, Job.token == job.token, Job.state == RUNNING)
+    if session.scalar(mine.with_for_update()) is None:
+        raise LeaseLost(f"Import {job.id} is not held under {job.token} any more.")
+
+
+def store(session: Session, course: dict[str, Any], *, into: str | None, account_id: str | None) -> Curriculum:
+    """The stored course: a new one, or that of ``into`` with its content changed and ids kept where they can be.
+
+    ``course`` has ``title``, ``description``, ``extra`` and ``topics``, these as ``NewTopic`` has it.
+
+    Raises:
+        NotFound: there is no course ``into``.
+        Invalid: an id is used twice.
+    """
+    topics = [
+        NewTopic(**topic | {"segments": [NewSegment(**segment) for segment in topic["segments"]]})
+        for topic in course["topics"]
+    ]
+    told: dict[str, Any] = {name: course[name] for name in ("title", "description")}
+    if into is None:
+        return curricula.create(session, **told, topics=topics, extra=course["extra"], account_id=account_id)
+    extra = curricula.get(session, into).extra | course["extra"]
+    return curricula_changes.change(session, into, fields=told | {"extra": extra}, topics=topics)
+
+
+def over(session: Session, names: Collection[str]) -> set[str]:
+    """Which of these folders nobody needs any more: those of no job, or of one that ended an hour ago.
+
+    A name may be a job's id or that of what was sent for it.
+    """
+    since = utc_now() - timedelta(seconds=KEPT_SECONDS)
+    upload = Job.params["asked"]["upload"].astext
+    needed = select(Job.id, upload).where(
+        Job.kind == KIND,
+        Job.id.in_(names) | upload.in_(names),
+        Job.state.not_in(ENDED) | (Job.finished_at > since),
+    )
+    kept = {name for row in session.execute(needed) for name in row}
+    return set(names) - kept

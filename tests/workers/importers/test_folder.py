@@ -1,0 +1,105 @@
+"""Folders of pages and lone pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.workers.importers import building
+
+BOOK: dict[str, building.Content] = {
+    "README.md": "---\ntitle: Botany\nauthors: [Gus Leaf, Hanna Root]\nlang: en\nlicense: CC BY 4.0\n---\n"
+    "# Botany\n\nPlants.",
+    "LICENSE.txt": "Creative Commons Attribution 4.0",
+    "02-roots/README.md": "# Roots\n\nBelow ground.",
+    "02-roots/10-deep.md": "# Deep **roots**\n\nDown.",
+    "02-roots/2-flat.md": "No heading here.",
+    "01_leaves/green.html": "<title>Green</title><p>Chlorophyll.</p>",
+    "01_leaves/dry.txt": "Autumn\n\nThey fall.",
+    "01_leaves/later.md": "---\ndraft: true\n---\n# Later",
+    "img/leaf.png": b"\x89PNG",
+    ".git/notes.md": "# Hidden",
+    "node_modules/x/readme.md": "# Package",
+    "CONTRIBUTING.md": "# How to help",
+}
+
+
+@pytest.mark.parametrize("root", ["", "botany-main/"])
+def test_a_folder_gives_its_pages_in_the_order_of_their_numbers(tmp_path: Path, root: str) -> None:
+    files = {root + name: content for name, content in BOOK.items()}
+    draft = building.read(building.zipped(tmp_path / "botany.zip", files))
+    assert (draft.title, draft.authors, draft.language) == ("Botany", ["Gus Leaf", "Hanna Root"], "en")
+    assert draft.licence_texts == ["Creative Commons Attribution 4.0", "CC BY 4.0"]
+    assert building.outline(draft) == [
+        (1, "Botany"),
+        (1, "Leaves"),
+        (2, "Autumn"),
+        (2, "Green"),
+        (1, "Roots"),
+        (2, "Flat"),
+        (2, "Deep roots"),
+    ]
+    assert [section.media for section in draft.sections[2:4]] == ["text", "html"]
+    assert draft.sections[0].content == "# Botany\n\nPlants."
+    assert any("Drafts were passed over" in note and "later.md" in note for note in draft.notes)
+
+
+def test_a_plain_folder_is_read_as_its_zip_would_be(tmp_path: Path) -> None:
+    draft = building.read(building.spread(tmp_path / "botany", BOOK))
+    packed = building.read(building.zipped(tmp_path / "botany.zip", BOOK))
+    assert (draft.title, draft.sections) == (packed.title, packed.sections)
+
+
+def test_a_summary_gives_the_order_and_the_parts(tmp_path: Path) -> None:
+    summary = (
+        "# Summary\n\n[Preface](README.md)\n\n- [Deep ones](02-roots/10-deep.md)\n"
+        "    - [Flat `ones`](./02-roots/2-flat.md)\n"
+        "- [Soon]()\n- [Lost](lost.md)\n\n# Above\n\n- [Green](01_leaves/green.html)\n"
+    )
+    draft = building.read(building.zipped(tmp_path / "botany.zip", BOOK | {"SUMMARY.md": summary}))
+    assert building.outline(draft) == [(1, "Deep ones"), (2, "Flat ones"), (1, "Soon"), (1, "Above"), (2, "Green")]
+    notes = "\n".join(draft.notes)
+    assert "not there: lost.md." in notes
+    assert "01_leaves/dry.txt" in notes
+
+
+def test_pages_with_a_weight_stand_where_it_says(tmp_path: Path) -> None:
+    pages = {"a.md": "---\nweight: 2\n---\n# A\n\nx", "b.md": "---\nweight: 1\n---\n# B\n\ny", "c.md": "# C\n\nz"}
+    draft = building.read(building.zipped(tmp_path / "weights.zip", pages))
+    assert building.outline(draft) == [(1, "B"), (1, "A"), (1, "C")]
+    assert draft.title == "Weights"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "media_type", "media", "title"),
+    [
+        ("notes", "# Cells\n\nSmall *things*.\n\n- one\n- two\n", None, "markdown", "Cells"),
+        ("notes.md", "Just words.", None, "markdown", "Notes"),
+        ("notes", "Just words.", "text/markdown; charset=utf-8", "markdown", "Notes"),
+        ("x.txt", "Cells\n\nThey are * small.\n", "text/plain", "text", "Cells"),
+        ("page", "<!-- saved --><!DOCTYPE html><title>Cells</title><p>Small.", None, "html", "Cells"),
+        ("page.txt", "<html><body><h1>Cells</h1><p>Small.</body>", None, "html", "Cells"),
+        ("part.html", "<p>Small <b>things</b></p>", None, "html", "Part"),
+        ("brackets.txt", "[1] Small things, see below.", None, "text", "[1] Small things, see below."),
+    ],
+)
+def test_a_lone_page_is_known_by_what_is_in_it(
+    tmp_path: Path, name: str, content: str, media_type: str | None, media: str, title: str
+) -> None:
+    path = building.spread(tmp_path, {"upload": content}) / "upload"
+    draft = building.read(path, name=name, media_type=media_type)
+    assert draft.title == title
+    [section] = draft.sections
+    assert (section.media, section.content) == (media, content)
+
+
+def test_a_lone_page_says_who_wrote_it_and_how_it_may_be_used(tmp_path: Path) -> None:
+    page = (
+        '<html lang="fr"><head><title>Les cellules</title><meta name="author" content="Inès Noyau">'
+        '<meta name="description" content="De petites choses."><link rel="license" href="https://example.org/l"></head>'
+        "<body><p>Petites.</p></body></html>"
+    )
+    draft = building.read(building.spread(tmp_path, {"c.html": page}) / "c.html")
+    assert (draft.title, draft.language, draft.authors) == ("Les cellules", "fr", ["Inès Noyau"])
+    assert (draft.description, draft.licence_texts) == ("De petites choses.", ["https://example.org/l"])

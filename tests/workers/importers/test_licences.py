@@ -1,0 +1,125 @@
+"""Which licences are found in a text, and what they allow."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from workers.importers import licences
+
+URL = "https://creativecommons.org/licenses/by-nc-nd/4.0/"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "verdict"),
+    [
+        ("https://creativecommons.org/licenses/by/4.0/", "CC BY 4.0", "allowed"),
+        ("http://creativecommons.org/licenses/by-sa/2.0/de/", "CC BY-SA 2.0", "allowed"),
+        (URL, "CC BY-NC-ND 4.0", "forbidden"),
+        ("//creativecommons.org/licenses/nd-nc/1.0", "CC NC-ND 1.0", "forbidden"),
+        ("https://creativecommons.org/publicdomain/zero/1.0/", "CC0 1.0", "allowed"),
+        ("https://creativecommons.org/publicdomain/mark/1.0/", "Public domain", "allowed"),
+        ("CC BY-NC-SA 4.0", "CC BY-NC-SA 4.0", "allowed"),
+        ("CC-BY-ND", "CC BY-ND", "forbidden"),
+        ("CC0", "CC0 1.0", "allowed"),
+        ("Creative Commons Attribution-ShareAlike 4.0 International", "CC BY-SA 4.0", "allowed"),
+        ("Creative Commons Attribution–NonCommercial–NoDerivs 3.0", "CC BY-NC-ND 3.0", "forbidden"),
+        ("Creative Commons Namensnennung – Keine Bearbeitungen 4.0", "CC BY-ND 4.0", "forbidden"),
+        ("Creative Commons Paternité - Pas d’Utilisation Commerciale 2.0", "CC BY-NC 2.0", "allowed"),
+        ("GNU Free Documentation License, version 1.3", "GNU Free Documentation License", "allowed"),
+        ("Your use of MIT OpenCourseWare is subject to our Creative Commons License and terms of use.",
+         "CC BY-NC-SA 4.0", "allowed"),
+        ("This book is in the public domain.", "Public domain", "allowed"),
+        ("Dieses Werk ist gemeinfrei.", "Public domain", "allowed"),
+        ("No derivative works are permitted.", "No derivatives", "forbidden"),
+        ("This text may not be modified.", "No derivatives", "forbidden"),
+        ("All rights reserved.", "All rights reserved", "unclear"),
+        ("Alle Rechte vorbehalten", "All rights reserved", "unclear"),
+        ("© 2020 Jane Doe", "Copyright without a licence", "unclear"),
+        ("Under a Creative Commons license.", "Creative Commons, which one is not said", "unclear"),
+    ],
+)  # fmt: skip
+def test_a_licence_is_known_by_its_words(text: str, name: str, verdict: str) -> None:
+    found = licences.find([text])
+    assert [(licence.name, licence.verdict) for licence in found] == [(name, verdict)]
+    assert found[0].words
+    assert found[0].words in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Cells divide.", "Turn right.", "The House of Commons.", "CC the teacher.", "CCBYTE"]
+)
+def test_where_no_licence_is_named_none_is_found(text: str) -> None:
+    assert licences.find([text]) == []
+
+
+def test_the_words_are_the_sentence_without_its_tags() -> None:
+    link = f'<a rel="license" href="{URL}">CC BY-NC-ND 4.0</a>'
+    page = f"<p>Read on.</p><p>This work is <b>licensed</b> under {link}.</p><p>Bye."
+    [licence] = licences.find([page], pages=True)
+    assert licence.words == "This work is licensed under CC BY-NC-ND 4.0 ."
+    assert licence.url == URL
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<p>We learn what all rights reserved means, and what a Creative Commons licence is.</p>",
+        "<p>After 70 years a work enters the public domain.</p>",
+        f'<figure><img src="x.png"><figcaption>Photo by Ann, <a href="{URL}">CC BY-NC-ND</a></figcaption></figure>',
+        "<p>A sonnet may not be changed lightly.</p>",
+    ],
+)
+def test_what_a_lesson_says_of_others_works_is_not_its_licence(page: str) -> None:
+    assert licences.find([page], pages=True) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [
+        ("<footer>© 2020 A School. All rights reserved.</footer>", "All rights reserved"),
+        ("<p>This course is in the public domain.</p>", "Public domain"),
+        ("<p>Licensed under CC BY 4.0</p>", "CC BY 4.0"),
+        (f'<link rel="license" href="{URL}">', "CC BY-NC-ND 4.0"),
+    ],
+)
+def test_what_a_page_says_of_itself_is_its_licence(page: str, name: str) -> None:
+    assert [licence.name for licence in licences.find([page], pages=True)] == [name]
+
+
+def test_what_forbids_counts_before_what_allows_and_that_before_what_is_unclear() -> None:
+    found = licences.find(["All rights reserved.", "CC BY 4.0", "CC BY-ND 4.0"])
+    assert [licence.verdict for licence in found] == ["allowed", "forbidden", "unclear"]
+    assert licences.decisive(found) == found[1]
+    assert licences.decisive(found[::2]) == found[0]
+    assert licences.decisive([]) is None
+
+
+def test_a_licence_named_with_and_without_its_version_is_one() -> None:
+    assert [each.name for each in licences.find(["CC BY-SA (https://creativecommons.org/licenses/by-sa/3.0/)"])] == [
+        "CC BY-SA 3.0"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<p>© 2011 John Guttag</p>", "© 2011 John Guttag"),
+        ("&copy; 2001-2004, Ann Lee", "© 2001-2004, Ann Lee"),
+        ("Please cite as: A. Lee, Cells, 2020", "Please cite as: A. Lee, Cells, 2020"),
+        ("Attribution: Khan Lee", "Attribution: Khan Lee"),
+        ("Nobody said anything.", ""),
+    ],
+)
+def test_whose_work_it_is_is_found(text: str, expected: str) -> None:
+    assert licences.attribution([text]) == expected
+
+
+def test_time_grows_with_the_length_only() -> None:
+    for text in ["Creative Commons Attribution " * 10_000, "© 2020 " * 30_000, "<" * 200_000, "this work " * 20_000]:
+        started = time.process_time()
+        licences.find([text])
+        licences.find([text], pages=True)
+        licences.attribution([text])
+        assert time.process_time() - started < 5, text[:20]
