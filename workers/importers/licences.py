@@ -36,6 +36,13 @@ _PARTS = (
 _OCW = re.compile(r"(?:https?://)?ocw\.mit\.edu/(?:terms|pages/privacy-and-terms)|MIT\s+OpenCourseWare", re.IGNORECASE)
 _OCW_URL = "https://creativecommons.org/licenses/by-nc-sa/4.0/"
 
+# The text of a licence of GNU, whole: its "changing it is not allowed" is said of the licence, not of the course.
+_GNU_TEXT = re.compile(
+    r"GNU\s+(?P<name>Free\s+Documentation|Lesser\s+General\s+Public|General\s+Public|Affero\s+General\s+Public)\s+Licen[cs]e"
+    r".{0,600}?permitted\s+to\s+copy\s+and\s+distribute\s+verbatim\s+copies",
+    re.IGNORECASE | re.DOTALL,
+)  # fmt: skip
+
 _THIS = (
     r"(?:this|these|the|all|our)\s+(?:\w+\s+){0,3}?(?:work|works|course|courses|material|materials|content|contents|"
     r"text|texts|book|ebook|textbook|page|pages|site|website|document|module|lecture|lectures|notes|file|resource)"
@@ -154,6 +161,9 @@ def attribution(texts: Iterable[str]) -> str:
 def _in_text(text: str, *, pages: bool) -> list[Licence]:
     if not _HINT.search(text):
         return []
+    if gnu := _GNU_TEXT.search(_TAG.sub(" ", text)):
+        name = " ".join(gnu["name"].title().split())
+        return [Licence(f"GNU {name} License", f"The text of the GNU {name} License", "allowed")]
     found: list[Licence] = []
     for match in _CC_URL.finditer(text):
         if not pages or not _is_for_one_thing(text, match):

@@ -123,3 +123,12 @@ def test_time_grows_with_the_length_only() -> None:
         licences.find([text], pages=True)
         licences.attribution([text])
         assert time.process_time() - started < 5, text[:20]
+
+
+def test_the_whole_text_of_a_gnu_licence_forbids_nothing() -> None:
+    text = """<p>GNU\u00a0Free\u00a0Documentation License<br> Version 1.2, November 2002</p>
+    <p>Everyone is permitted to copy and distribute verbatim copies<br> of this license document, but changing it is not
+    allowed.</p>
+    <p>Such a section may not be included in the Modified Version. It must not be altered or modified.</p>"""
+    (found,) = licences.find([text])
+    assert (found.name, found.verdict) == ("GNU Free Documentation License", "allowed")
