@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -12,6 +14,7 @@ from kombu import Queue
 from sqlalchemy import delete
 
 from config.settings import Settings
+from models import imports
 from models.workers import Worker
 from tasks import process as processes
 from tasks import run, upkeep
@@ -20,6 +23,7 @@ from tasks.kinds import KINDS, Kind
 from tasks.process import Process
 from tasks.run import Done, Work
 from tests import making
+from tests.standing_in import Site, ocw_pages, standing_in
 from tests.tasks import bodies
 
 SINGLE, PARTS, LIVE = "test.single", "test.parts", "test.live"
@@ -88,3 +92,24 @@ def rung(queue: redis.Redis) -> Callable[[], list[str]]:
         return [json.loads(base64.b64decode(message["body"]))[0][0] for message in messages]
 
     return read
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """MIT's server, and everybody else's."""
+    with standing_in() as running:
+        running.pages |= ocw_pages()
+        yield running
+
+
+@pytest.fixture
+def outside(process: Process, site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """This worker, with a folder of its own, reaches that server and need not be polite."""
+    changed = {"mit_ocw_url": site.url, "import_allow_private": True, "import_pause_seconds": 0.0, "var_dir": tmp_path}
+    monkeypatch.setattr(process, "settings", dataclasses.replace(process.settings, **changed))
+
+
+@pytest.fixture
+def folders(process: Process, outside: None) -> imports.Folders:
+    """Where imports keep files."""
+    return imports.folders(process.settings.var_dir)
