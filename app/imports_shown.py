@@ -57,6 +57,8 @@ class ImportFault(Shown):
 class ImportShown(Shown):
     """An import; ``outline`` is of a preview, shown alone."""
 
+    promised = frozenset({"id", "status", "progress", "stages_complete", "current_stage"})
+
     id = fields.String()
     source = fields.String()
     parameters = fields.Dict()

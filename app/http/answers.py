@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import EXCLUDE, Schema, fields
 
@@ -12,14 +12,19 @@ from config.versions import AUDIO_FORMATS
 
 
 class Shown(Schema):
-    """The JSON of an answer: every field of it is always there, and others may be. Only the description reads it."""
+    """The JSON of an answer: every field of it is always there, and others may be. Only the description reads it.
+
+    Where a document shows an answer of its own with fewer fields, ``promised`` names those: the rest is not required.
+    """
+
+    promised: ClassVar[frozenset[str] | None] = None
 
     class Meta:
         unknown = EXCLUDE
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         """What is always there is required."""
-        field_obj.required = True
+        field_obj.required = self.promised is None or field_name in self.promised
 
 
 class Message(Shown):
