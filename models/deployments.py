@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from models.base import utc_now
 from models.curricula import Segment
 from models.deployment_plans import KIND
-from models.errors import NotFound
 from models.jobs import queries
 from models.jobs.tables import CANCELLED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job, JobItem
 
@@ -76,31 +75,20 @@ def get(session: Session, deployment_id: str, *, visible_to: str | None) -> Job:
     Raises:
         NotFound: there is none, or it is somebody else's.
     """
-    unknown = NotFound(f"There is no deployment {deployment_id!r}.")
-    try:
-        job = queries.get(session, deployment_id, visible_to=visible_to)
-    except NotFound:
-        raise unknown from None
-    if job.kind != KIND:
-        raise unknown
-    return job
+    return queries.get_of(session, KIND, deployment_id, called="deployment", visible_to=visible_to)
 
 
 def page(
     session: Session, *, word: str | None, visible_to: str | None, limit: int, offset: int
 ) -> tuple[list[Job], int]:
     """At most ``limit`` deployments (of the status ``word``), newest first, and how many there are."""
-    which: list[ColumnElement[bool]] = [Job.kind == KIND]
-    if visible_to is not None:
-        which.append(Job.account_id == visible_to)
+    which: list[ColumnElement[bool]] = []
     if word is not None:
         stored = {shown: state for state, shown in STATUS.items()} | {WITH_ERRORS: SUCCEEDED}
         which.append(Job.state == stored[word])
         if stored[word] == SUCCEEDED:
             which.append(Job.items_failed > 0 if word == WITH_ERRORS else Job.items_failed == 0)
-    total = session.scalar(select(func.count()).select_from(Job).where(*which)) or 0
-    newest = select(Job).where(*which).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit).offset(offset)
-    return list(session.scalars(newest)), total
+    return queries.page_of(session, KIND, *which, visible_to=visible_to, limit=limit, offset=offset)
 
 
 def voices(session: Session, jobs: Sequence[Job]) -> dict[str, list[VoiceFigures]]:

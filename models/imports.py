@@ -9,13 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from models import curricula, curricula_changes
 from models.base import utc_now
 from models.curricula import Curriculum, NewSegment, NewTopic
-from models.errors import LeaseLost, NotFound
+from models.errors import LeaseLost
 from models.jobs import queries
 from models.jobs.tables import CANCELLED, ENDED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job
 
@@ -85,28 +85,17 @@ def get(session: Session, import_id: str, *, visible_to: str | None) -> Job:
     Raises:
         NotFound: there is none, or it is somebody else's.
     """
-    unknown = NotFound(f"There is no import {import_id!r}.")
-    try:
-        job = queries.get(session, import_id, visible_to=visible_to)
-    except NotFound:
-        raise unknown from None
-    if job.kind != KIND:
-        raise unknown
-    return job
+    return queries.get_of(session, KIND, import_id, called="import", visible_to=visible_to)
 
 
 def page(
     session: Session, *, word: str | None, visible_to: str | None, limit: int, offset: int
 ) -> tuple[list[Job], int]:
     """At most ``limit`` imports (of the status ``word``), newest first, and how many there are."""
-    which: list[ColumnElement[bool]] = [Job.kind == KIND]
-    if visible_to is not None:
-        which.append(Job.account_id == visible_to)
+    which: list[ColumnElement[bool]] = []
     if word is not None:
         which.append(Job.state == next(state for state, shown in STATUS.items() if shown == word))
-    total = session.scalar(select(func.count()).select_from(Job).where(*which)) or 0
-    newest = select(Job).where(*which).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit).offset(offset)
-    return list(session.scalars(newest)), total
+    return queries.page_of(session, KIND, *which, visible_to=visible_to, limit=limit, offset=offset)
 
 
 def hold(session: Session, job: Job) -> None:

@@ -9,9 +9,8 @@ from marshmallow import fields, validate
 from sqlalchemy.orm import Session
 
 from app import context
-from app.api.jobs import mine
 from app.callbacks import CallbackUrl
-from app.http.access import CLIENT
+from app.http.access import CLIENT, visible_to
 from app.http.answers import Answer, Shown
 from app.http.parsing import Number, Text, Voiced
 from app.speaking import MAX_SPEED, MIN_SPEED
@@ -19,8 +18,7 @@ from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from config.voices import background_lane
 from models import curricula, pronunciations, speech_clips, speech_voices, workers
 from models.base import iso
-from models.errors import NotFound
-from models.jobs import lifecycle
+from models.jobs import lifecycle, queries
 from models.jobs.lifecycle import NewItem
 from models.jobs.tables import CANCELLED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job
 from models.pronunciations import Lexicon
@@ -164,10 +162,7 @@ def prefetch(
 
 
 def _mine(session: Session, job_id: str) -> Job:
-    job = mine(session, job_id)
-    if job.kind != KIND:
-        raise NotFound(f"There is no prefetch {job_id!r}.")
-    return job
+    return queries.get_of(session, KIND, job_id, called="prefetch", visible_to=visible_to(g.caller))
 
 
 def _shown(job: Job) -> dict[str, Any]:

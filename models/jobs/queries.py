@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import bindparam, distinct, func, select
+from sqlalchemy import ColumnElement, bindparam, distinct, func, select
 from sqlalchemy.orm import Session
 
 from models.base import utc_now
@@ -38,6 +38,33 @@ def get(session: Session, job_id: str, *, visible_to: str | None = None) -> Job:
     if job is None or (visible_to is not None and job.account_id != visible_to):
         raise NotFound(f"There is no job {job_id!r}.")
     return job
+
+
+def get_of(session: Session, kind: str, job_id: str, *, called: str, visible_to: str | None) -> Job:
+    """The job of a kind that has endpoints of its own, where it is ``called`` otherwise (a deployment).
+
+    Raises:
+        NotFound: there is none, or it is of another kind, or somebody else's.
+    """
+    try:
+        job = get(session, job_id, visible_to=visible_to)
+    except NotFound:
+        job = None
+    if job is None or job.kind != kind:
+        raise NotFound(f"There is no {called} {job_id!r}.")
+    return job
+
+
+def page_of(
+    session: Session, kind: str, *which: ColumnElement[bool], visible_to: str | None, limit: int, offset: int
+) -> tuple[list[Job], int]:
+    """At most ``limit`` jobs of a kind (of those, ``which``), newest first, and how many there are."""
+    wanted = [Job.kind == kind, *which]
+    if visible_to is not None:
+        wanted.append(Job.account_id == visible_to)
+    total = session.scalar(select(func.count()).select_from(Job).where(*wanted)) or 0
+    newest = select(Job).where(*wanted).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit).offset(offset)
+    return list(session.scalars(newest)), total
 
 
 def page(
