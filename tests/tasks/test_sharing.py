@@ -16,7 +16,6 @@ from models.speech_pieces import Pieces
 from tasks import run, sharing, speech
 from tasks.process import Process
 from tests import making
-from tests.conftest import eventually
 from workers import resident
 from workers.audio import codec
 from workers.audio.clip import Clip
@@ -67,11 +66,24 @@ def alone(process: Process, database: Database, monkeypatch: pytest.MonkeyPatch)
     return clip
 
 
+class Helper(list[int]):
+    """Somebody who helps with whatever is rung for: the numbers of the pieces that were handed over."""
+
+    over: threading.Event
+    thread: threading.Thread
+
+    def leave(self) -> None:
+        """Finishes what is in hand, and helps no more."""
+        self.over.set()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
 @pytest.fixture
-def helper(invited: list[str], process: Process) -> Iterator[list[int]]:
-    """Somebody who helps with whatever is rung for; the numbers of the pieces that were handed over."""
-    handed: list[int] = []
-    over = threading.Event()
+def helper(invited: list[str], process: Process) -> Iterator[Helper]:
+    """A helper."""
+    handed = Helper()
+    handed.over = over = threading.Event()
     put = Pieces.put
 
     def noting(self: Pieces, number: int, content: bytes) -> None:
@@ -86,11 +98,10 @@ def helper(invited: list[str], process: Process) -> Iterator[list[int]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Pieces, "put", noting)
-        thread = threading.Thread(target=help_for_ever)
-        thread.start()
+        handed.thread = threading.Thread(target=help_for_ever)
+        handed.thread.start()
         yield handed
-        over.set()
-        thread.join(10)
+        handed.leave()
 
 
 @pytest.mark.usefixtures("able")
@@ -138,11 +149,12 @@ def test_where_nobody_else_is_nobody_is_rung(process: Process, database: Databas
 
 
 @pytest.mark.usefixtures("able")
-def test_nothing_is_left_when_the_text_is_spoken(process: Process, database: Database, helper: list[int]) -> None:
+def test_nothing_is_left_when_the_text_is_spoken(process: Process, database: Database, helper: Helper) -> None:
     spoken(process, database)
     assert helper
-    # A helper that was late takes back what it handed over.
-    eventually(lambda: not list(process.streams.scan_iter("speech-p*")))
+    # One that was late takes back what it handed over.
+    helper.leave()
+    assert list(process.streams.scan_iter("speech-p*")) == []
 
 
 @pytest.mark.usefixtures("able")
