@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, update
 
@@ -15,6 +16,7 @@ from models import accounts
 from models.db import Database
 from models.registry import Base
 from models.workers import Worker
+from tasks import submit
 from tests.conftest import CLIENT_KEY, PASSWORD
 
 OPERATOR_KEY = "vw_an_operators_key_for_tests_0123456789"
@@ -88,3 +90,11 @@ def row_counts(database: Database) -> dict[str, int]:
     tables = [table for table in Base.metadata.sorted_tables if table is not Worker.__table__]
     with database.transaction() as session:
         return {table.name: session.scalar(select(func.count()).select_from(table)) or 0 for table in tables}
+
+
+@pytest.fixture
+def telling(configured: Settings, clean: None, queue: redis.Redis) -> Iterator[Database]:
+    """A database whose commits are heard by the web process, as a worker's are."""
+    database = submit.open_database(configured, queue, pool_size=1)
+    yield database
+    database.dispose()
