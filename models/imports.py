@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,11 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from models import curricula, curricula_changes
-from models.base import utc_now
+from models.base import iso, utc_now
 from models.curricula import Curriculum, NewSegment, NewTopic
 from models.errors import LeaseLost
 from models.jobs import queries
@@ -115,7 +116,9 @@ def hold(session: Session, job: Job) -> None:
 def store(session: Session, course: dict[str, Any], *, into: str | None, account_id: str | None) -> Curriculum:
     """The stored course: a new one, or that of ``into`` with its content changed and ids kept where they can be.
 
-    ``course`` has ``title``, ``description``, ``extra`` and ``topics``, these as ``NewTopic`` has it.
+    Without ``into`` a course that came of the same source before, and that nobody has changed since, is brought up to
+    date; one that was changed by hand is left alone. ``course`` has ``title``, ``description``, ``extra`` (with
+    ``imported_from``) and ``topics``, these as ``NewTopic`` has it.
 
     Raises:
         NotFound: there is no course ``into``.
@@ -126,10 +129,33 @@ def store(session: Session, course: dict[str, Any], *, into: str | None, account
         for topic in course["topics"]
     ]
     told: dict[str, Any] = {name: course[name] for name in ("title", "description")}
+    # That of the transaction, which is that of the row as well: so it is known later whether somebody changed it.
+    origin = course["extra"]["imported_from"] | {"at": iso(session.scalar(select(func.now())))}
+    extra = course["extra"] | {"imported_from": origin}
+    into = into or _came_of(session, origin, account_id)
     if into is None:
-        return curricula.create(session, **told, topics=topics, extra=course["extra"], account_id=account_id)
-    extra = curricula.get(session, into).extra | course["extra"]
+        return curricula.create(session, **told, topics=topics, extra=extra, account_id=account_id)
+    extra = curricula.get(session, into).extra | extra
     return curricula_changes.change(session, into, fields=told | {"extra": extra}, topics=topics)
+
+
+def _came_of(session: Session, origin: dict[str, Any], account_id: str | None) -> str | None:
+    """The account's newest course that came of the same source and is as the import left it."""
+    # A file has no address: it is the same one if it is called the same, and so is the course in it.
+    names = ("source", "url") if "url" in origin else ("source", "file", "title")
+    same = {name: origin[name] for name in names if name in origin}
+    # Of two imports of one source at once the second finds the course of the first.
+    lock = json.dumps([account_id, same], sort_keys=True)
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(lock, 0))))
+    found = session.scalars(
+        select(Curriculum)
+        .where(Curriculum.account_id.is_not_distinct_from(account_id))
+        .where(Curriculum.extra["imported_from"].contains(same))
+        .order_by(Curriculum.id.desc())
+    )
+    return next(
+        (course.id for course in found if course.extra["imported_from"].get("at") == iso(course.updated_at)), None
+    )
 
 
 def over(session: Session, names: Collection[str]) -> set[str]:

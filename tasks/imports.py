@@ -121,7 +121,12 @@ class _Import:
         return generate.generate(
             outline,
             title=self._params["title"],
-            source={"source": self._params["source"], "url": fetched.url, "file": fetched.name or None},
+            source={
+                "source": self._params["source"],
+                "url": fetched.url,
+                "file": fetched.name or None,
+                "title": outline.title or None,
+            },
             report=report,
         )
 

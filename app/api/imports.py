@@ -70,8 +70,16 @@ class NewImport(Schema):
     course_id = Text(load_default=None, allow_none=True, minimum=1, maximum=300, spoken=True)
     url = Text(load_default=None, allow_none=True, minimum=1, maximum=2000, metadata={"format": "uri"})
     title = Text(load_default=None, allow_none=True, minimum=1, maximum=500, spoken=True)
-    # Into which course; without one a new one is made.
-    curriculum_id = Text(load_default=None, allow_none=True, minimum=1, maximum=200)
+    curriculum_id = Text(
+        load_default=None,
+        allow_none=True,
+        minimum=1,
+        maximum=200,
+        metadata={
+            "description": "Into which course; without it a new one, or the one that came of the same source before, "
+            "if nobody has changed it since"
+        },
+    )
     accept_license = fields.Boolean(
         load_default=False, metadata={"description": "Imports a course whose licence is not clear"}
     )

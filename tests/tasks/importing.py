@@ -32,12 +32,20 @@ class Death(BaseException):
     """The worker is gone: nothing of it runs any more."""
 
 
-def start(database: Database, source: str = "mit_ocw", asked: dict[str, str] = OCW, **params: Any) -> Job:
+def start(
+    database: Database,
+    source: str = "mit_ocw",
+    asked: dict[str, str] = OCW,
+    *,
+    account_id: str | None = None,
+    **params: Any,
+) -> Job:
     """An import that nobody has taken yet."""
     told = {"title": None, "curriculum_id": None, "accept_license": False, "dry_run": False} | params
     with database.transaction() as session:
         params = {"source": source, "asked": asked, **told}
-        return submit.submit(session, KIND, lane=making.LANE, params=params, certain=True)[0]
+        wanted = submit.submit(session, KIND, lane=making.LANE, params=params, account_id=account_id, certain=True)
+        return wanted[0]
 
 
 def send(folders: imports.Folders, content: str | bytes, name: str = "course.md") -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from models import curricula, curricula_changes, imports
+from models.base import iso
 from models.db import Database
 from models.errors import Conflict
 from models.imports import KIND, STAGES
@@ -57,6 +58,8 @@ def test_a_course_of_mit_is_fetched_read_and_stored(database: Database, site: Si
         "source": "mit_ocw",
         "url": f"{site.url}/courses/{SLUG}/",
         "file": "6.001-spring-2005.zip",
+        "title": DATA["course_title"],
+        "at": iso(course.created_at),
     }
     figures = {name: job.result[name] for name in ("topic_count", "segment_count", "language")}
     assert figures == {"topic_count": 3, "segment_count": 3, "language": "en"}
@@ -121,7 +124,8 @@ def test_what_mit_has_not_changed_is_not_sent_again(database: Database, site: Si
     before = len(site.asked)
     taken(database, start(database))
     assert {status for _, status in site.asked[before:]} == {304}
-    assert len(courses(database)) == 2
+    (course,) = courses(database)
+    assert texts(database, course.id) == TEXTS
 
 
 def test_a_page_of_the_web_becomes_a_course(database: Database, site: Site) -> None:
@@ -184,13 +188,45 @@ def test_a_course_is_brought_up_to_date_in_place_and_what_stays_keeps_its_ids(da
     (course,) = courses(database)
     before = ids(database, course.id)
     changed = {"new": ("A new beginning", "It begins anew.")} | LECTURES
-    site.pages = ocw_pages(lectures=changed)
-    job = taken(database, start(database, curriculum_id=course.id))
-    assert job.result is not None
-    assert job.result["curriculum_id"] == course.id
-    assert len(courses(database)) == 1
-    assert texts(database, course.id) == [["It begins anew."], *TEXTS]
-    assert ids(database, course.id)[1:] == before
+    for lectures, expected in ((changed, [["It begins anew."], *TEXTS]), (LECTURES, TEXTS)):
+        site.pages = ocw_pages(lectures=lectures)
+        job = taken(database, start(database))
+        assert job.result is not None
+        assert job.result["curriculum_id"] == course.id
+        assert len(courses(database)) == 1
+        assert texts(database, course.id) == expected
+        assert ids(database, course.id)[-len(before) :] == before
+
+
+def test_a_file_of_the_same_name_and_title_is_the_same_course(database: Database, folders: imports.Folders) -> None:
+    for name, content in (
+        ("a.md", MARKDOWN),
+        ("a.md", MARKDOWN + "\n\nMore."),
+        ("b.md", MARKDOWN),
+        ("a.md", "# B\n\nB."),
+    ):
+        taken(database, start(database, "file", send(folders, content, name)))
+    assert [course.extra["imported_from"]["file"] for course in courses(database)] == ["a.md", "b.md", "a.md"]
+    assert texts(database, courses(database)[0].id)[-1][-1].endswith("More.")
+
+
+def test_a_course_that_was_changed_by_hand_is_overwritten_only_where_it_is_named(
+    database: Database, folders: imports.Folders
+) -> None:
+    taken(database, start(database, "file", send(folders, MARKDOWN)))
+    (course,) = courses(database)
+    with database.transaction() as session:
+        curricula_changes.change(session, course.id, fields={"title": "Mine"})
+    taken(database, start(database, "file", send(folders, MARKDOWN)))
+    assert {each.title for each in courses(database)} == {"Mine", "A course"}
+    taken(database, start(database, "file", send(folders, MARKDOWN), curriculum_id=course.id))
+    assert [each.title for each in courses(database)] == ["A course"] * 2
+
+
+def test_the_course_of_another_account_is_not_brought_up_to_date(database: Database, folders: imports.Folders) -> None:
+    for name in ("ada", "bob"):
+        taken(database, start(database, "file", send(folders, MARKDOWN), account_id=name))
+    assert len(courses(database)) == 2
 
 
 def test_a_course_is_not_removed_while_an_import_writes_into_it(database: Database) -> None:
