@@ -43,6 +43,7 @@ class ImportedCourse(Shown):
     topic_count = fields.Integer()
     segment_count = fields.Integer()
     asset_count = fields.Integer()
+    image_count = fields.Integer()
     reading_seconds = fields.Float()
     notes = fields.List(fields.String())
 
@@ -113,6 +114,8 @@ class SourceList(Shown):
 def shown(job: Job, *, whole: bool = False) -> dict[str, Any]:
     """An import as it is shown; a ``whole`` preview with its outline."""
     result = job.result
+    # An import of earlier versions kept no images, and does not say so.
+    course = {"image_count": 0} | (result or {})
     asked = {name: value for name, value in job.params["asked"].items() if name not in ("upload", "media_type")}
     if "upload" in job.params["asked"]:
         asked["file"] = asked.pop("name")
@@ -127,7 +130,7 @@ def shown(job: Job, *, whole: bool = False) -> dict[str, Any]:
         "dry_run": job.params["dry_run"],
         # Into which one it goes, and in the end which one it made.
         "curriculum_id": (result or {}).get("curriculum_id") or job.params["curriculum_id"],
-        "course": None if result is None else {name: result[name] for name in ImportedCourse().fields},
+        "course": None if result is None else {name: course[name] for name in ImportedCourse().fields},
         "outline": result.get("outline") if whole and result is not None else None,
         "error": {"code": job.error_code, "message": job.error_message} if job.error_code else None,
         "created_at": iso(job.created_at),

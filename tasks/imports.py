@@ -14,14 +14,16 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from models import imports
+from models import curriculum_assets, imports
+from models.curriculum_assets import NewAsset
 from models.errors import Invalid, LeaseLost, NotFound
 from models.jobs import work as units
 from models.jobs.tables import CANCELLED, Job
 from tasks.run import Done, Work
-from workers.clients.http import Http, write_whole
+from workers.clients.http import Http
+from workers.clients.whole_files import write_whole
 from workers.errors import BadInput, RetryLater, Stopped
-from workers.importers import checking, enrich, formats, generate
+from workers.importers import checking, enrich, formats, generate, pictures
 from workers.importers.draft import Draft, Report, Section
 from workers.importers.outline import Outline
 from workers.importers.source import SOURCES, Fetched, Outside
@@ -117,8 +119,11 @@ class _Import:
         return enrich.enrich(draft, accept_license=accepted, report=report).as_json()
 
     def _generate(self, outline: Outline, fetched: Fetched, report: Report) -> dict[str, Any]:
+        files = checking.reopened(self._folder / fetched.file, fetched.name)
+        images, left_out = pictures.keep(outline.topics, files, self._images, lambda share: report(0.8 * share))
         outline.notes[:0] = fetched.notes
-        return generate.generate(
+        outline.notes += left_out
+        made = generate.generate(
             outline,
             title=self._params["title"],
             source={
@@ -127,8 +132,10 @@ class _Import:
                 "file": fetched.name or None,
                 "title": outline.title or None,
             },
-            report=report,
+            report=lambda share: report(0.8 + 0.2 * share),
         )
+        made["result"]["image_count"] = len(images)
+        return made | {"images": images}
 
     def _store(self, made: dict[str, Any]) -> Done:
         job, dry_run, into = self._work.job, self._params["dry_run"], self._params["curriculum_id"]
@@ -137,6 +144,7 @@ class _Import:
             result["outline"] = made["outline"]
         else:
             self._enter("store")
+        images = [] if dry_run else self._put(made["images"])
         upload = self._params["asked"].get("upload")
 
         def store(session: Session) -> None:
@@ -144,8 +152,12 @@ class _Import:
                 try:
                     stored = imports.store(session, made["course"], into=into, account_id=job.account_id)
                 except (Invalid, NotFound) as fault:
+                    # As of all that is wrong with it nothing stays; unless somebody else goes on there by now.
+                    imports.hold(session, job)
+                    shutil.rmtree(self._folder, ignore_errors=True)
                     code = "curriculum_gone" if isinstance(fault, NotFound) else fault.code
                     raise BadInput(fault.message, code=code) from fault
+                curriculum_assets.replace(session, stored.id, images)
                 result["curriculum_id"] = stored.id
             # The course first and the job then: in this order, too, a course is removed whose import is cancelled.
             imports.hold(session, job)
@@ -154,12 +166,25 @@ class _Import:
 
         return Done(result, store)
 
+    def _put(self, images: list[dict[str, Any]]) -> list[NewAsset]:
+        """The images of the course, stored: before the rows that point to them."""
+        put = []
+        for number, image in enumerate(images):
+            self._work.report(BEGINS["store"] + (1.0 - BEGINS["store"]) * number / len(images), "store")
+            file_name = self._work.process.files.put((self._images / image["file_name"]).read_bytes())
+            put.append(NewAsset(**image | {"file_name": file_name}))
+        return put
+
     def _forget(self, upload: str | None, _: Any) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
         if upload is not None:
             # What cannot be removed now is removed by upkeep.
             with suppress(OSError):
                 (self._folders.uploads / upload).unlink()
+
+    @property
+    def _images(self) -> Path:
+        return self._folder / "images"
 
     @property
     def _folders(self) -> imports.Folders:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from flask import Response, g, jsonify
 from marshmallow import EXCLUDE, Schema, fields
 
 from app import context
+from app.api.curriculum_assets import with_urls
 from app.http.access import CLIENT
 from app.http.answers import MESSAGE, Answer, Shown, page_of
-from app.http.parsing import Listing, Paging, Text
+from app.http.parsing import Listing, Paging, Text, one_of
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
-from models import curricula, curricula_changes, curricula_search
+from models import curricula, curricula_changes, curricula_search, curriculum_assets
 from models.base import iso
 from models.curricula import Curriculum, NewSegment, NewTopic, Segment, Topic
 from models.errors import Invalid
@@ -20,6 +22,17 @@ from models.errors import Invalid
 blueprint = SurfaceBlueprint("curriculum", surface=MANAGEMENT, description="Courses")
 
 MAX_SEGMENT_CHARACTERS = 20_000
+# What is known of a course beside its text, and goes with it wherever it is taken.
+_ABOUT = ("language", "license", "attribution", "authors")
+
+
+class LicenceTold(Schema):
+    """A licence: what it is called, the words that say so, and what it allows."""
+
+    name = Text(required=True, minimum=1, maximum=200, spoken=True)
+    words = Text(maximum=2000)
+    verdict = fields.String(validate=one_of(["allowed", "forbidden", "unclear"]))
+    url = Text(maximum=2000, allow_none=True)
 
 
 class NewCurriculum(Schema):
@@ -28,6 +41,10 @@ class NewCurriculum(Schema):
     title = Text(required=True, minimum=1, maximum=500, spoken=True)
     description = Text(load_default="", maximum=20_000)
     content = Listing(fields.Raw(), load_default=list)
+    language = Text(maximum=35)
+    license = fields.Nested(LicenceTold)
+    attribution = Text(maximum=20_000)
+    authors = Listing(Text(minimum=1, maximum=500))
 
 
 class ChangedCurriculum(Schema):
@@ -106,12 +123,29 @@ class CurriculumShown(CurriculumListed):
     content = fields.List(fields.Nested(TopicShown))
 
 
+class LicenceShown(Shown):
+    """A licence: what it is called, the words that say so, and what it allows."""
+
+    promised = frozenset({"name"})
+
+    name = fields.String()
+    words = fields.String()
+    verdict = fields.String()
+    url = fields.String(allow_none=True)
+
+
 class CurriculumExported(Shown):
-    """A course as it is sent to be created."""
+    """A course as it is sent to be created; of whom it is, and under which licence, where that is known."""
+
+    promised = frozenset({"title", "description", "content"})
 
     title = fields.String()
     description = fields.String()
     content = fields.List(fields.Nested(TopicShown))
+    language = fields.String()
+    license = fields.Nested(LicenceShown)
+    attribution = fields.String()
+    authors = fields.List(fields.String())
 
 
 CURRICULUM = Answer(schema=CurriculumShown)
@@ -141,7 +175,7 @@ def create_curriculum(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
             title=body["title"],
             description=body["description"],
             topics=topics,
-            extra={},
+            extra={name: body[name] for name in _ABOUT if name in body},
             account_id=g.caller.account_id,
         )
         return whole(curriculum, curricula.outline(session, curriculum.id)), 201
@@ -152,7 +186,8 @@ def get_curriculum(curriculum_id: str) -> dict[str, Any]:
     """A course with its topics and segments."""
     with context.current().database.snapshot() as session:
         curriculum = curricula.get(session, curriculum_id)
-        return whole(curriculum, curricula.outline(session, curriculum_id))
+        kept = curriculum_assets.paths(session, curriculum_id)
+        return whole(curriculum, curricula.outline(session, curriculum_id), kept)
 
 
 @blueprint.endpoint("/api/curriculum/<curriculum_id>", access=CLIENT, methods=("PUT",), answers={200: CURRICULUM})
@@ -162,7 +197,8 @@ def change_curriculum(body: dict[str, Any], curriculum_id: str) -> dict[str, Any
     topics = read_topics(body.pop("content")) if "content" in body else None
     with context.current().database.transaction() as session:
         changed = curricula_changes.change(session, curriculum_id, fields=body, topics=topics)
-        return whole(changed, curricula.outline(session, curriculum_id))
+        kept = curriculum_assets.paths(session, curriculum_id)
+        return whole(changed, curricula.outline(session, curriculum_id), kept)
 
 
 @blueprint.endpoint(
@@ -194,19 +230,21 @@ def search_curricula(query: dict[str, Any]) -> dict[str, Any]:
     "/api/curriculum/<curriculum_id>/export", access=CLIENT, answers={200: Answer(schema=CurriculumExported)}
 )
 def export_curriculum(curriculum_id: str) -> Response:
-    """A course as a file that ``POST /api/curriculum`` takes."""
+    """A course as a file that ``POST /api/curriculum`` takes; without its images."""
     with context.current().database.snapshot() as session:
         curriculum = curricula.get(session, curriculum_id)
         shown = whole(curriculum, curricula.outline(session, curriculum_id))
-    response = jsonify({name: shown[name] for name in ("title", "description", "content")})
+    response = jsonify({name: shown[name] for name in ("title", "description", *_ABOUT, "content") if name in shown})
     response.headers["Content-Disposition"] = f"attachment; filename=curriculum-{curriculum_id}.json"
     return response
 
 
-def whole(curriculum: Curriculum, outline: list[tuple[Topic, list[Segment]]]) -> dict[str, Any]:
-    """A course as it is shown alone."""
+def whole(
+    curriculum: Curriculum, outline: list[tuple[Topic, list[Segment]]], kept: Collection[str] = ()
+) -> dict[str, Any]:
+    """A course as it is shown alone; ``kept`` are the paths of the images that it has."""
     content = [
-        topic.extra
+        with_urls(topic.extra, curriculum.id, kept)
         | {
             "id": topic.id,
             "title": topic.title,

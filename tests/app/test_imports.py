@@ -34,6 +34,7 @@ RESULT = {
     "topic_count": 1,
     "segment_count": 2,
     "asset_count": 0,
+    "image_count": 0,
     "reading_seconds": 3.5,
     "notes": ["So it is."],
 }

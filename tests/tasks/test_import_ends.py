@@ -18,8 +18,9 @@ from models.imports import KEPT_SECONDS, KIND, STAGES
 from models.jobs import lifecycle
 from models.jobs.tables import Job
 from tasks import imports as bodies
-from tasks import run, submit, upkeep
+from tasks import run, submit, sweep_files, upkeep
 from tasks.process import Process
+from tasks.sweeps import Ground
 from tests import making
 from tests.standing_in import SLUG, Site
 from tests.tasks.importing import (
@@ -206,7 +207,15 @@ def age(path: Path) -> None:
     os.utime(path, (long_ago, long_ago))
 
 
-def test_upkeep_removes_what_nobody_needs_any_more(
+def sweep(process: Process) -> None:
+    """Removes what a cleanup removes of imports."""
+    ground = Ground(process, now=time.time(), failed=pytest.fail)
+    for find in (sweep_files.of_imports, sweep_files.fetched):
+        for candidate in find(ground):
+            candidate.remove()
+
+
+def test_a_cleanup_removes_what_nobody_needs_any_more(
     database: Database, process: Process, folders: imports.Folders
 ) -> None:
     needed, orphan, fresh = (send(folders, MARKDOWN) for _ in range(3))
@@ -217,22 +226,22 @@ def test_upkeep_removes_what_nobody_needs_any_more(
         age(folders.of_job(job.id))
     for asked in (needed, orphan):
         age(folders.uploads / asked["upload"])
-    upkeep.clear_imports(process)
+    sweep(process)
     # One that ended just now may be tried again.
     assert left(folders) == {waiting.id, ended.id, needed["upload"], fresh["upload"]}
     with database.transaction() as session:
         session.get_one(Job, ended.id).finished_at = func.now() - func.make_interval(0, 0, 0, 0, 2)
-    upkeep.clear_imports(process)
+    sweep(process)
     assert left(folders) == {waiting.id, needed["upload"], fresh["upload"]}
 
 
-def test_upkeep_removes_what_was_fetched_long_ago(
+def test_a_cleanup_removes_what_was_fetched_long_ago(
     database: Database, process: Process, folders: imports.Folders
 ) -> None:
     taken(database, start(database))
     kept = sorted(folders.cache.iterdir())
     assert kept
-    long_ago = time.time() - upkeep.FETCHED_SECONDS - 60
+    long_ago = time.time() - sweep_files.FETCHED_SECONDS - 60
     os.utime(kept[0], (long_ago, long_ago))
-    upkeep.clear_imports(process)
+    sweep(process)
     assert sorted(folders.cache.iterdir()) == kept[1:]

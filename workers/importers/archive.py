@@ -128,7 +128,7 @@ class ZipTree:
         entries = self._zip.infolist()
         if len(entries) > limits.entries:
             raise _too_many(limits)
-        _check_sizes(entries, limits)
+        _check_sizes(entries, self._zip.start_dir, limits)
         self._entries: dict[str, zipfile.ZipInfo] = {}
         self._noted = Notes()
         for entry in entries:
@@ -240,7 +240,7 @@ def _check_directory(file: BinaryIO, limits: Limits) -> None:
         raise _too_many(limits)
 
 
-def _check_sizes(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
+def _check_sizes(entries: list[zipfile.ZipInfo], directory_at: int, limits: Limits) -> None:
     total = packed = 0
     for entry in entries:
         if entry.file_size > limits.ratio_from_bytes and entry.file_size > limits.ratio * entry.compress_size:
@@ -254,6 +254,9 @@ def _check_sizes(entries: list[zipfile.ZipInfo], limits: Limits) -> None:
     for here, following in itertools.pairwise(placed):
         if here.header_offset + _LOCAL_HEADER_BYTES + here.compress_size > following.header_offset:
             raise _bomb(f"{here.filename!r:.200} and {following.filename!r:.200} share their bytes")
+    # Nor is a size believed that hides how far a file would grow.
+    if placed and placed[-1].header_offset + _LOCAL_HEADER_BYTES + placed[-1].compress_size > directory_at:
+        raise _bomb(f"{placed[-1].filename!r:.200} is said to be longer than the archive")
 
 
 def _whole(file: IO[bytes], name: str, most: int) -> bytes:

@@ -6,6 +6,7 @@ import html
 import posixpath
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from xml.etree.ElementTree import Element
 
 from workers.errors import BadInput
@@ -94,7 +95,9 @@ class _Walk:
             self._reading.notes.count(_HIDDEN, title or item.get("identifier", "?"))
             return
         below = children(item, "item")
-        links = "".join(self._link(child) for child in below)
+        pages = [child for child in below if not self._is_link(child)]
+        # Where there are pages, a link is said at the end of the one before it: alone it is no lesson.
+        links = "" if pages else "".join(self._link(child) for child in below)
         if resource is not None:
             self._add(resource, title, level, links)
         elif "identifierref" in item.attrib:
@@ -102,17 +105,31 @@ class _Walk:
                 "Items without a file of theirs were passed over", title or item.get("identifier", "?")
             )
         if resource is None and title and (below or "identifierref" not in item.attrib):
-            self.sections.append(Section(title, level, links, "html", self._here(below)))
-        for child in below:
-            if not self._is_link(child):
-                self._item(child, level + 1 if title or resource else level)
+            self.sections.append(Section(title, level, links, "html", self._here(below) if links else ""))
+        if pages:
+            self._below(below, level + 1 if title or resource else level)
+
+    def _below(self, items: list[Element], level: int) -> None:
+        """The pages in an item; a link goes to the page before it in the item, else to the first."""
+        waiting, first = "", len(self.sections)
+        for child in items:
+            if self._is_link(child):
+                waiting += self._link(child)
+            else:
+                self._item(child, level)
+            last = self.sections[-1] if len(self.sections) > first else None
+            if waiting and last is not None and last.content and last.media == "html":
+                self.sections[-1] = replace(last, content=last.content + waiting)
+                waiting = ""
+        if waiting:
+            self.sections.append(Section("", level, waiting, "html"))
 
     def _is_link(self, item: Element) -> bool:
         resource = self._resources.get(item.get("identifierref", ""))
         return resource is not None and resource.kind == "link"
 
     def _link(self, item: Element) -> str:
-        """A link of the web under an item: it belongs to its heading, there is nothing to be said of it alone."""
+        """A link of the web under an item: there is nothing to be said of it alone."""
         if not self._is_link(item) or item.get("isvisible", "true").strip().lower() in ("false", "0"):
             return ""
         return self._anchor(self._resources[item.get("identifierref", "")], _title(item))
@@ -139,8 +156,8 @@ class _Walk:
         if resource.kind == "link":
             content, media = self._anchor(resource, title), "html"
         elif resource.kind == "topic":
-            content, media, said = self._topic(resource.path)
-            title = title or said
+            content, said = self._topic(resource.path)
+            media, title = "html", title or said
         elif resource.kind == "page":
             content, media = self._content(resource.path)
             title = title or html_page.title(content) or title_of_name(resource.path)
@@ -163,16 +180,18 @@ class _Walk:
                 return posixpath.relpath(found, posixpath.dirname(page) or ".")
         return target_of("", target) or target
 
-    def _topic(self, path: str) -> tuple[str, str, str]:
-        """What a discussion or an assignment asks, its kind of text, and its title."""
+    def _topic(self, path: str) -> tuple[str, str]:
+        """What a discussion or an assignment asks, and its title."""
         root = self._reading.xml(path)
         text = next((each for each in root.iter() if local(each) == "text"), None)
         title = next((words_of(each) for each in root.iter() if local(each) == "title"), "")
         if text is None:
-            return "", "html", title
-        kind = "text" if text.get("texttype", "text/html") == "text/plain" else "html"
+            return "", title
         content = "".join(text.itertext())
-        return _FILE_BASE.sub(lambda found: self._placed(path, found[1]), content), kind, title
+        if text.get("texttype", "text/html") == "text/plain":
+            parts = re.split(r"\n[ \t]*\n", content.replace("\r\n", "\n"))
+            content = "".join(f"<p>{html.escape(part)}</p>" for part in parts if part.strip())
+        return _FILE_BASE.sub(lambda found: self._placed(path, found[1]), content), title
 
 
 def _title(item: Element) -> str:

@@ -53,7 +53,8 @@ class Section:
 class Draft:
     """A course as its format tells it. ``notes`` are for whoever imports it: what was repaired, passed over, unclear.
 
-    ``licence_texts`` holds what the format itself says of rights (metadata, licence files), before any page is read.
+    ``licence_texts`` holds what the format itself says of rights (metadata, licence files), before any page is read;
+    ``attribution`` whose work it is, where the format has the words for that.
     ``topics_given`` says that the sections are the topics and their contents the segments (our own export): nothing is
     to be cut or joined.
     """
@@ -64,6 +65,7 @@ class Draft:
     language: str | None = None
     authors: list[str] = field(default_factory=list)
     licence_texts: list[str] = field(default_factory=list)
+    attribution: str = ""
     files: Files | None = None
     notes: list[str] = field(default_factory=list)
     topics_given: list[dict[str, object]] | None = None

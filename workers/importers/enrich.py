@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from workers.errors import BadInput
-from workers.importers import html_blocks, languages, licences, text_blocks
+from workers.importers import attributions, html_blocks, languages, licences, text_blocks
 from workers.importers.blocks import Page, clean
 from workers.importers.draft import Draft, Report, Section
 from workers.importers.given import given_topics
+from workers.importers.known_licences import OPEN
 from workers.importers.outline import Licence, Outline, Topic
 from workers.importers.topics import Part, topics_of
 
@@ -22,6 +23,9 @@ _MARKUP = re.compile(
 )  # fmt: skip
 # Enough of a page to tell its language.
 _SAMPLE = 40_000
+# A course of more text needs all the memory there is once more when it is made ready to be stored. To load again what
+# tells languages is half a second then, beside the ten that it takes anyway.
+_LARGE_CHARACTERS = 5_000_000
 
 
 def enrich(draft: Draft, *, accept_license: bool, report: Report) -> Outline:
@@ -54,6 +58,8 @@ def enrich(draft: Draft, *, accept_license: bool, report: Report) -> Outline:
     outline.language = outline.language or _most_spoken(outline.topics)
     outline.attribution = _attribution(draft, outline)
     outline.notes = _few(outline.notes)
+    if sum(len(section.content) for section in draft.sections) > _LARGE_CHARACTERS:
+        languages.forget()
     report(1.0)
     return outline
 
@@ -79,7 +85,8 @@ def _licence(draft: Draft) -> tuple[Licence | None, list[str]]:
             where.setdefault(licence.name, section.title)
     notes: list[str] = []
     chosen = stated
-    if chosen is None or (chosen.verdict == "unclear" and by_page):
+    # Whose it is, and that there is a licence, leaves open which: the pages may say. "All rights reserved" does not.
+    if chosen is None or (chosen.name in OPEN and by_page):
         plain = [licence for licence in found.values() if licence.verdict != "unclear"] or list(found.values())
         most = max((by_page[licence.name] for licence in plain), default=0)
         chosen = licences.decisive(licence for licence in plain if by_page[licence.name] == most) or chosen
@@ -109,7 +116,11 @@ def _judge(licence: Licence | None, *, accept_license: bool) -> None:
 
 def _attribution(draft: Draft, outline: Outline) -> str:
     """The course's own words for it, else its title, its authors and its licence."""
-    own = licences.attribution(draft.licence_texts) or licences.attribution(each.content for each in draft.sections)
+    if draft.attribution:
+        return clean(draft.attribution)
+    own = attributions.attribution(draft.licence_texts)
+    if not own and draft.topics_given is None:
+        own = attributions.attribution((each.content for each in draft.sections), pages=True)
     named = f"“{outline.title}”" + (f" by {', '.join(outline.authors)}" if outline.authors else "")
     licence = outline.licence
     parts = [named, own]

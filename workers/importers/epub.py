@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
 from workers.errors import BadInput
-from workers.importers import epub_contents, html_page
+from workers.importers import epub_contents, gutenberg, html_page
 from workers.importers.draft import Draft, Report, Section
 from workers.importers.epub_contents import Entry
 from workers.importers.reading import Reading, attribute, children, descendants, local, words_of
@@ -63,11 +63,11 @@ def read(reading: Reading, report: Report) -> Draft:
     for path in spine:
         if path in rights:
             draft.licence_texts.append(html_page.page_words(html_page.parsed(reading.text(path), path)))
-        elif path in around:
+        elif path in around or html_page.is_made_index(path):
             reading.notes.count("Pages around the text were passed over (cover, contents, title)", path)
         else:
             pages.append(path)
-    draft.sections = _sections(reading, pages, contents, report)
+    draft.sections = _sections(reading, pages, contents, draft.licence_texts, report)
     if not draft.title:
         draft.title = draft.sections[0].title if draft.sections else ""
     return draft
@@ -191,8 +191,10 @@ def _described(metadata: Element | None, package: Element) -> Draft:
     )
 
 
-def _sections(reading: Reading, pages: list[str], contents: list[Entry], report: Report) -> list[Section]:
-    """The pages under the titles that lead to them.
+def _sections(
+    reading: Reading, pages: list[str], contents: list[Entry], licence_texts: list[str], report: Report
+) -> list[Section]:
+    """The pages under the titles that lead to them; what a distributor says on them is added to ``licence_texts``.
 
     A page that no title leads to goes on with what was before it: makers of books cut long chapters in two. With a
     heading of its own it lies one deeper; without, it is part of what was before.
@@ -212,6 +214,10 @@ def _sections(reading: Reading, pages: list[str], contents: list[Entry], report:
     for number, path in enumerate(pages):
         text = reading.text(path)
         entries = by_page.get(path, [])
+        if parted := gutenberg.parted(text):
+            text = parted.text
+            licence_texts += [parted.terms] if parted.terms else []
+            reading.notes.count("What Project Gutenberg puts around a book was passed over", path)
         if entries:
             found += epub_contents.split(text, path, entries)
             level = found[-1].level

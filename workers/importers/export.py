@@ -54,17 +54,33 @@ def read(told: dict[str, Any], report: Report) -> Draft:
             _segment(segment, f"{where}.segments[{at}]")
             for at, segment in enumerate([listed] if isinstance(listed, str) else listed)
         ]
+        _refuse_repeated(segments, f"{where}.segments")
         topics.append({key: value for key, value in topic.items() if key != "text"} | {"segments": segments})
         sections.append(Section(title, 1, "\n\n".join(str(segment["text"]) for segment in segments), "text"))
         report((number + 1) / len(told["content"]))
+    _refuse_repeated(topics, "content")
     language = told.get("language")
     return Draft(
         title=_text(told["title"], "title", _TITLE_CHARACTERS),
         sections=sections,
         description=_text(told.get("description") or "", "description", _TEXT_CHARACTERS, least=0),
         language=language if isinstance(language, str) else None,
+        authors=[each for each in _listed(told.get("authors")) if isinstance(each, str)],
+        licence_texts=_rights(told.get("license")),
+        attribution=_text(told.get("attribution") or "", "attribution", _TEXT_CHARACTERS, least=0),
         topics_given=topics,
     )
+
+
+def _rights(told: object) -> list[str]:
+    """What the course says of its licence, its own words first."""
+    if isinstance(told, dict):
+        told = [told.get(name) for name in ("words", "url", "name")]
+    return [each for each in _listed(told) if isinstance(each, str) and each]
+
+
+def _listed(told: object) -> list[object]:
+    return list(told) if isinstance(told, list) else [told]
 
 
 def _segment(segment: object, where: str) -> dict[str, object]:
@@ -73,6 +89,18 @@ def _segment(segment: object, where: str) -> dict[str, object]:
     if not isinstance(segment, dict):
         raise _bad(where, segment, "is not a segment (a text or an object with text)")
     return segment | {"text": _text(segment.get("text"), f"{where}.text", _TEXT_CHARACTERS)}
+
+
+def _refuse_repeated(told: list[dict[str, object]], where: str) -> None:
+    """Refuses an id that two have; a course is stored under its ids."""
+    seen: set[str] = set()
+    for number, each in enumerate(told):
+        given = each.get("id")
+        if not isinstance(given, str | int) or isinstance(given, bool) or given == "":
+            continue  # which is none, and gets one of ours
+        if str(given) in seen:
+            raise _bad(f"{where}[{number}].id", given, "is given more than once")
+        seen.add(str(given))
 
 
 def _text(value: object, where: str, most: int, *, least: int = 1) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from workers.clients.http import place
+from workers.clients.whole_files import place
 from workers.errors import BadInput
 from workers.importers.draft import Report
 from workers.importers.source import Fetched, Outside

@@ -5,10 +5,12 @@ from __future__ import annotations
 import html
 import posixpath
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from workers.importers import html_page
+from workers.importers import front_matter, gutenberg, html_page, page_links
 from workers.importers.draft import Draft, Media, Report, Section
+from workers.importers.markdown_marks import without_marks
 from workers.importers.reading import Reading
 
 MEDIA: dict[str, Media] = {
@@ -22,9 +24,6 @@ _RIGHTS = re.compile(r"^(licen[cs]e|copying|copyright|legal|attribution)([-_.].*
 # What belongs to those who write the course.
 _PASSED_OVER = re.compile(r"(^|/)(\.[^/]*|node_modules|_book|_site|__pycache__)(/|$)")
 _ABOUT_REPOSITORY = {"contributing", "code_of_conduct", "changelog", "security", "summary"}
-_FRONT = re.compile(r"\A---[ \t]*\r?\n(.{0,20000}?)\r?\n(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
-_FIELD = re.compile(r"^([A-Za-z_][\w-]{0,40})[ \t]*:[ \t]*(.*)$")
-_ITEM = re.compile(r"^[ \t]*-[ \t]+(.+)$")
 _HEADING = re.compile(r"^(?:#[ \t]+(.{1,300}?)[ \t#]*|(\S.{0,299})\r?\n=+[ \t]*)$", re.MULTILINE)
 _LISTED = re.compile(
     r"^([ \t]*)[-*+][ \t]+(?:\[([^\[\]]{1,300})\]\(\s*<?([^()<>]{0,500})>?\s*\)|(\S.{0,299}))", re.MULTILINE
@@ -80,6 +79,9 @@ def read(reading: Reading, root: str, report: Report) -> Draft:
         if page.one("draft").lower() == "true" or page.one("published").lower() == "false":
             reading.notes.count("Drafts were passed over", path)
             continue
+        if page.media == "html" and html_page.is_made_index(path, page.content):
+            reading.notes.count("Pages for looking things up were passed over", path)
+            continue
         pages[path] = page
     own = _own_pages(pages).get(root.rstrip("/"), "")
     front = next((pages[path] for path in (own, *pages) if path in pages), None)
@@ -87,7 +89,8 @@ def read(reading: Reading, root: str, report: Report) -> Draft:
     if summary is not None and (listed := _summary(reading, summary, pages)):
         draft.sections = listed
     else:
-        draft.sections = _in_folders(pages, root)
+        written = {path: page.content for path, page in pages.items() if page.media == "html"}
+        draft.sections = _in_folders(pages, root, page_links.order(reading, pages.keys(), written, own))
     if front is not None:
         _describe(draft, front, alone=len(pages) == 1 or _stem(front.path).lower() in _OWN)
     return draft
@@ -101,12 +104,18 @@ def alone(page: Page) -> Draft:
 
 
 def page_of(reading: Reading, path: str, media: Media | None = None) -> Page:
-    """A page; its front matter is taken off."""
+    """A page; its front matter is taken off, and what is in it for the eye only."""
     text = reading.text(path)
     media = media or MEDIA[posixpath.splitext(path)[1].lower()]
     said: dict[str, list[str]] = {}
-    if media == "markdown" and (front := _FRONT.match(text)):
-        said, text = _front(front[1]), text[front.end() :]
+    if media == "markdown":
+        said, text = front_matter.parted(text)
+        text = without_marks(text)
+    elif media == "text" and (book := gutenberg.book(text)):
+        said, text = book.said, book.text
+    elif media == "html" and (parted := gutenberg.parted(text)):
+        text = parted.text
+        said = {"license": [parted.terms]} if parted.terms else {}
     if media == "html":
         found = html_page.title(text)
     elif media == "markdown":
@@ -131,11 +140,13 @@ def _describe(draft: Draft, front: Page, *, alone: bool) -> None:
     if front.media == "html":
         about = html_page.about(html_page.parsed(front.content, front.path)) if front.content.strip() else None
         if about is not None:
-            front.said.setdefault("title", [about.title] if about.title else [])
+            # "Tea in five steps | The Kettle" is about its heading.
+            own = front.title if front.title.casefold() in about.title.casefold() else about.title
+            front.said.setdefault("title", [own] if about.title else [])
             front.said.setdefault("description", [about.description] if about.description else [])
             front.said.setdefault("language", [about.language] if about.language else [])
             front.said.setdefault("author", about.authors)
-            front.said.setdefault("license", about.licence_texts)
+            front.said.setdefault("license", []).extend(about.licence_texts)
     if alone:
         draft.title = front.one("title") or (front.title if front.headed else "") or draft.title or front.title
         draft.description = front.one("description", "summary", "abstract")
@@ -146,12 +157,17 @@ def _describe(draft: Draft, front: Page, *, alone: bool) -> None:
         draft.licence_texts += front.said.get(name, [])
 
 
-def _in_folders(pages: dict[str, Page], root: str) -> list[Section]:
-    """Folders as headings, their pages one deeper."""
+def _in_folders(pages: dict[str, Page], root: str, listed: Sequence[str]) -> list[Section]:
+    """Folders as headings, their pages one deeper; in each those that a page of contents lists first, in its order."""
     found: list[Section] = []
     entered: list[str] = []
     own = set(_own_pages(pages).values())
-    for path in sorted(pages, key=lambda path: _order(path, pages, root)):
+    places: dict[str, int] = {}
+    for place, path in enumerate(listed):
+        parts = path.split("/")
+        for depth in range(len(parts)):
+            places.setdefault("/".join(parts[: depth + 1]), place)
+    for path in sorted(pages, key=lambda path: _order(path, pages, root, places)):
         page, folders = pages[path], path[len(root) :].split("/")[:-1]
         shared = 0
         while shared < min(len(entered), len(folders)) and entered[shared] == folders[shared]:
@@ -200,20 +216,6 @@ def _summary(reading: Reading, path: str, pages: dict[str, Page]) -> list[Sectio
     return found
 
 
-def _front(text: str) -> dict[str, list[str]]:
-    """Fields of front matter: plain values, ``[a, b]`` and lists of items; what is nested is not read."""
-    said: dict[str, list[str]] = {}
-    name = ""
-    for line in text.splitlines():
-        if found := _FIELD.match(line):
-            name, value = found[1].lower(), found[2].strip()
-            listed = value[1:-1].split(",") if value.startswith("[") and value.endswith("]") else [value]
-            said[name] = [bare for each in listed if (bare := each.strip().strip("\"'"))]
-        elif name and (item := _ITEM.match(line)):
-            said[name].append(item[1].strip().removeprefix("name:").strip().strip("\"'"))
-    return said
-
-
 def _own_pages(pages: dict[str, Page]) -> dict[str, str]:
     """The page that stands for each folder that has one."""
     found: dict[str, str] = {}
@@ -222,8 +224,10 @@ def _own_pages(pages: dict[str, Page]) -> dict[str, str]:
     return found
 
 
-def _order(path: str, pages: dict[str, Page], root: str) -> list[tuple[int, int, list[tuple[int, int, str]]]]:
-    """Folder by folder: the page that stands for it, then numbers given, then names, 2 before 10."""
+def _order(
+    path: str, pages: dict[str, Page], root: str, places: dict[str, int]
+) -> list[tuple[bool, int, int, int, list[tuple[int, int, str]]]]:
+    """Folder by folder: the page that stands for it, then those with places, numbers given, names, 2 before 10."""
     parts = path[len(root) :].split("/")
     keys = []
     for depth, part in enumerate(parts):
@@ -232,7 +236,8 @@ def _order(path: str, pages: dict[str, Page], root: str) -> list[tuple[int, int,
         first = _FIRST.index(stem) if stem in _FIRST else len(_FIRST)
         number = int(given) if given.lstrip("-").isdecimal() and len(given) < 10 else _LAST
         natural = [(0, int(each), "") if each.isdecimal() else (1, 0, each) for each in _NUMBERS.split(part.lower())]
-        keys.append((first, number, natural))
+        place = places.get(root + "/".join(parts[: depth + 1]), _LAST)
+        keys.append((stem not in _OWN, place, first, number, natural))
     return keys
 
 

@@ -78,6 +78,8 @@ class Words:
     from_to: str
     accents: dict[str, str]
     functions: dict[str, str]
+    # Fractions that have a name, so that it is plain where they end: "one half g".
+    parts: dict[str, str]
 
 
 def _signs(words: str) -> dict[str, str]:
@@ -103,6 +105,8 @@ ENGLISH = Words(
              "tilde": "{} tilde"},
     functions={"sin": "sine", "cos": "cosine", "tan": "tangent", "ln": "natural log", "exp": "exponential",
                "lim": "the limit", "max": "maximum", "min": "minimum", "det": "determinant"},
+    parts={"1/2": "one half", "3/2": "three halves", "1/3": "one third", "2/3": "two thirds", "1/4": "one quarter",
+           "3/4": "three quarters"},
 )  # fmt: skip
 GERMAN = Words(
     formula="(eine Formel)",
@@ -122,6 +126,8 @@ GERMAN = Words(
     accents={"hat": "{} Dach", "bar": "{} quer", "vec": "Vektor {}", "dot": "{} Punkt", "ddot": "{} zwei Punkt",
              "tilde": "{} Tilde"},
     functions={"sin": "Sinus", "cos": "Kosinus", "tan": "Tangens", "log": "Logarithmus", "lim": "der Grenzwert"},
+    parts={"1/2": "einhalb", "3/2": "drei Halbe", "1/3": "ein Drittel", "2/3": "zwei Drittel", "1/4": "ein Viertel",
+           "3/4": "drei Viertel"},
 )  # fmt: skip
 FRENCH = Words(
     formula="(une formule)",
@@ -141,6 +147,8 @@ FRENCH = Words(
     accents={"hat": "{} chapeau", "bar": "{} barre", "vec": "vecteur {}", "dot": "{} point", "ddot": "{} deux points",
              "tilde": "{} tilde"},
     functions={"sin": "sinus", "cos": "cosinus", "tan": "tangente", "lim": "la limite"},
+    parts={"1/2": "un demi", "3/2": "trois demis", "1/3": "un tiers", "2/3": "deux tiers", "1/4": "un quart",
+           "3/4": "trois quarts"},
 )  # fmt: skip
 # For a language whose words nobody has written down: signs, which are everybody's.
 SIGNS = Words(
@@ -160,6 +168,7 @@ SIGNS = Words(
     from_to="{} ({} … {})",
     accents=dict.fromkeys(("hat", "bar", "vec", "dot", "ddot", "tilde"), "{}"),
     functions={},
+    parts={},
 )
 _BY_LANGUAGE = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH}
 

@@ -25,6 +25,9 @@ _ACCENTS = {"hat": "hat", "widehat": "hat", "bar": "bar", "overline": "bar", "ve
 _ACCENTS |= {"overrightarrow": "vec", "ddot": "ddot", "tilde": "tilde"}
 _CALLED = frozenset("fghFGHPEVTL")
 _LARGE = frozenset("∑∏∫")
+_FRACTIONS = frozenset((r"\frac", r"\dfrac", r"\tfrac"))
+_OPENING = frozenset("({[")
+_FACTORS = frozenset(("frac", "dfrac", "tfrac", "sqrt")) | FUNCTIONS | _WRAPPERS | frozenset(_ACCENTS)
 
 
 class _TooHardError(Exception):
@@ -69,11 +72,24 @@ class _Reader:
                 self.at += 1
                 self.depth -= 1
                 return self._joined(said)
+            fraction = self.peek() in _FRACTIONS
             said.append(self.scripted())
+            if fraction and self.words.signs and said[-1] not in self.words.parts.values() and self._goes_on():
+                # "1 over 2 g" would be 1 over all of it.
+                said[-1] += ","
         if end is not None:
             raise _TooHardError
         self.depth -= 1
         return self._joined(said)
+
+    def _goes_on(self) -> bool:
+        """Whether a factor follows, so that one has to hear where a fraction ends."""
+        token = self.tokens[self.at] if self.at < len(self.tokens) else None
+        if token is None:
+            return False
+        name = (token["command"] or "").strip()
+        sign = COMMANDS.get(name, token["sign"] or "")
+        return bool(token["number"] or token["literal"]) or sign.isalnum() or sign in _OPENING or name in _FACTORS
 
     def _joined(self, said: list[str]) -> str:
         # One bar is a condition; two are a size, more nobody knows.
@@ -163,6 +179,9 @@ class _Reader:
         words = self.words
         if name in ("frac", "dfrac", "tfrac"):
             above, below = self.one(), self.one()
+            named = words.parts.get(f"{above}/{below}")
+            if named is not None:
+                return named
             plain = max(len(above.split()), len(below.split())) == 1
             return (words.over if plain else words.fraction).format(above, below)
         if name == "sqrt":

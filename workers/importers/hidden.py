@@ -12,7 +12,7 @@ Element = Any
 
 _NEVER = frozenset(
     "script style template noscript head nav iframe object embed applet video audio canvas svg map button input select "
-    "textarea option datalist dialog rt rp del strike progress meter frameset noframes".split()
+    "textarea option datalist dialog rt rp del s strike progress meter frameset noframes".split()
 )
 _ROLES = frozenset(
     "navigation banner contentinfo search dialog alertdialog menu menubar toolbar tablist complementary doc-noteref "
@@ -24,21 +24,27 @@ _EPUB_TYPES = frozenset(
 )
 # What makers of pages call such parts, as a class or an id.
 _NAMES = re.compile(
-    r"nav(?:bar|igation|box|header|footer)?|(?:site|page|main|top|bottom|primary|secondary|global|course|user)[-_]?nav"
-    r"(?:igation|bar)?|nav(?:igation)?[-_]?(?:bar|menu|links?|list|box|top|bottom|buttons?|primary|main|footer|header)"
+    r"nav(?:bar|igation|box|header|footer)?"
+    r"|(?:site|page|main|top|bottom|primary|secondary|global|course|user|doc)[-_]?nav(?:igation|bar)?"
+    r"|nav(?:igation)?[-_]?(?:bar|menu|links?|list|box|top|bottom|buttons?|primary|main|footer|header)"
     r"|(?:main|top|side|site|drop-?down|hamburger)[-_]?menu|menu|side-?bar|bread-?crumbs?|pagination|pager"
     r"|(?:site|page|global)[-_]?(?:header|footer)|(?:.*[-_])?cookies?(?:[-_](?:bar|banner|notice|consent|law|popup|info))"
     r"|cookie(?:s|bar|banner|notice|consent)?|gdpr(?:[-_].*)?|consent(?:[-_](?:bar|banner|popup))?"
     r"|share(?:[-_](?:bar|buttons?|links?|tools?))?|social(?:[-_](?:bar|buttons?|links?|media|share|icons?))?"
-    r"|skip(?:[-_]?(?:links?|nav|navigation|to[-_].*))|jump-?links?|toc|table-of-contents|tableofcontents"
+    r"|skip(?:[-_]?(?:links?|nav|navigation|to[-_].*))|jump-?links?|toc|toctree-wrapper|table-of-contents|tableofcontents"
     r"|mw-editsection|mw-jump-link|reflist|references|citations?-list|headerlink|anchor-?link|noprint|printfooter"
     r"|catlinks|navbox.*|hatnote|ads?|advert(?:isement|s)?|ad-(?:slot|banner|container|unit)|pop-?up|modal"
     r"|newsletter(?:[-_].*)?|related-(?:posts|articles|links)|comments?-(?:area|section|form)|footnotes?|endnotes?"
-    r"|foot-?note-?(?:ref|back|backref)|back-?links?|page-?(?:number|num|break)s?|pagenum|katex-html|MathJax(?:_.*)?"
-    r"|MJX_.*|mwe-math-fallback-image.*|screen-reader-shortcut|d-none|visually-hidden-focusable",
+    r"|foot-?note-?(?:ref(?:erence)?|back|backref)|link-target|back-?links?|page-?(?:number|num|break)s?|pagenum"
+    r"|katex-html|MathJax(?:_.*)?|MJX_.*|mwe-math-fallback-image.*|screen-reader-shortcut|d-none"
+    r"|visually-hidden-focusable",
 )
 _CLASSES_KEEP = frozenset("html body main article h1 h2 h3 h4 h5 h6 math".split())
 _UNSEEN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
+_ROWS = ("tr", "li", "dt")
+# A line of contents has a title or two; one of prose has more.
+_LONGEST_ROW = 200
+_LEADS_OUT = re.compile(r"//|[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 # A page that names its content by one of these wants nothing else read.
 _MAIN = ("main", "article")
 
@@ -113,6 +119,25 @@ def content_of(document: Element) -> Element:
             return found[0]
     body = document.find(".//body")
     return document if body is None else body
+
+
+def is_contents(element: Element) -> bool:
+    """Whether this is a list of links into the book itself: the rows of a table or a list, or a line of links."""
+    links = [each for each in element.iter() if tag_of(each) == "a" and each.get("href", "").strip()]
+    if not links or any(_LEADS_OUT.match(link.get("href").strip()) for link in links):
+        return False
+    linked = {above for link in links for above in (link, *link.iterancestors())}
+    rows = [each for each in element.iterdescendants() if tag_of(each) in _ROWS]
+    if not rows:
+        return 2 * sum(map(_letters, links)) > _letters(element)
+    said = [row for row in rows if _letters(row)]
+    # A part that has no page of its own is a row without a link.
+    led = sum(row in linked for row in said)
+    return 5 * led >= 4 * len(said) and _letters(element) <= _LONGEST_ROW * len(links)
+
+
+def _letters(element: Element) -> int:
+    return sum(character.isalnum() for text in element.itertext() for character in text)
 
 
 def is_frame(element: Element, tag: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import posixpath
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,7 @@ _IN_WORDS = re.compile(
 )
 _UNSPOKEN = ("script", "style", "head", "template")
 _DECLARATION = re.compile(r"^\ufeff?\s*<\?xml[^<>]{0,300}\?>")
+_MADE_INDEXES = {"genindex", "genindex-all", "py-modindex", "modindex", "http-routingtable"}
 _LICENCE_NAMES = {"license", "licence", "rights", "copyright", "dcterms.license", "dcterms.rights", "dc.rights"}
 
 
@@ -91,6 +93,12 @@ def body(text: str) -> str:
 def plain(text: str) -> str:
     """The words of a title or a description without their tags."""
     return " ".join(html.unescape(_TAG.sub(" ", _IN_WORDS.sub("", text))).split())
+
+
+def is_made_index(path: str, text: str = "") -> bool:
+    """Whether a page was made by a machine for looking things up (Sphinx): an index, a list of modules, a search."""
+    stem = posixpath.splitext(posixpath.basename(path))[0].lower()
+    return stem in _MADE_INDEXES or (stem == "search" and "searchtools.js" in text)
 
 
 def has_words(text: str) -> bool:

@@ -6,7 +6,7 @@ import re
 
 from workers.importers import formulas
 from workers.importers.formula_words import words_of
-from workers.importers.hidden import Element
+from workers.importers.hidden import Element, tag_of
 
 _POWERS = str.maketrans("0123456789+-−n()=", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻ⁿ⁽⁾⁼")
 _NOTE_MARK = re.compile(r"[\[(]\s*(?:\d{1,3}|[a-z]|note \d+|nb \d+)\s*[\])](?:,?\s?[\[(]\d{1,3}[\])])*|[*†‡§¶#]{1,3}")
@@ -19,10 +19,12 @@ _BACK = re.compile(r"[#¶§↑↩^⏎↵\s︎️]*")
 
 TEX = re.compile(
     r"\\\((?P<round>.{1,1000}?)\\\)|\\\[(?P<square>.{1,1000}?)\\\]|\$\$(?P<double>[^$]{1,1000})\$\$"
-    r"|(?<![\w\\$])\$(?P<single>(?![\s\d.,]+\s)[^$\n]{1,200}?(?<![\s\\]))\$(?![\w$])",
+    r"|(?<![\w\\$])\$(?P<single>(?![\s\d.,]+\s(?![A-Za-zΩµμ]{1,2}\$))[^$\n]{1,200}?(?<![\s\\]))\$(?![\w$])",
     re.DOTALL,
 )
-_LIKE_TEX = re.compile(r"[\\^_{}=<>]|^[A-Za-z]$|^[A-Za-z]\s?[+*/-]\s?\w$|^[A-Za-z]\([^)]{1,20}\)$")
+_LIKE_TEX = re.compile(
+    r"[\\^_{}=<>]|^[A-Za-z]$|^[A-Za-z]\s?[+*/-]\s?\w$|^[A-Za-z]\([^)]{1,20}\)$|^\d[\d.,]*\s[A-Za-zΩµμ]{1,2}$"
+)
 
 
 def raised(text: str, before: str, *, linked: bool) -> str:
@@ -48,7 +50,9 @@ def is_back_link(link: Element, text: str) -> bool:
 
 def is_note_link(link: Element, text: str) -> bool:
     """Whether a link within the page is the mark of a note: ``[3]``, ``*``."""
-    return "#" in link.get("href", "") and _NOTE_MARK.fullmatch(text.strip()) is not None
+    text = text.strip()
+    raised = _NUMBERS.fullmatch(text) is not None and any(tag_of(child) == "sup" for child in link)
+    return "#" in link.get("href", "") and (raised or _NOTE_MARK.fullmatch(text) is not None)
 
 
 def with_formulas(text: str, language: str | None, unread: list[str]) -> str:

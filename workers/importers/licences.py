@@ -1,15 +1,16 @@
-"""What a course may be used for: the licences named in texts and links, and whose work it is."""
+"""What a course may be used for: the licences named in texts and links."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from workers.importers.outline import Licence, Verdict
+from workers.importers.known_licences import FAMILIES, KNOWN, THIS
+from workers.importers.outline import Licence
 
 _MOST_WORDS = 300
 _TAG = re.compile(r"<[^<>]{0,2000}>")
+_MARKDOWN_LINK = re.compile(r"\[([^\[\]]{1,200})\]\(([^()\s]{1,300})\)")
 
 _CC_URL = re.compile(
     r"(?:https?:)?(?://)?(?:www\.)?creativecommons\.org/(?P<where>licen[cs]es|publicdomain)/(?P<kind>[a-z+-]{2,20})"
@@ -43,72 +44,13 @@ _GNU_TEXT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )  # fmt: skip
 
-_THIS = (
-    r"(?:this|these|the|all|our)\s+(?:\w+\s+){0,3}?(?:work|works|course|courses|material|materials|content|contents|"
-    r"text|texts|book|ebook|textbook|page|pages|site|website|document|module|lecture|lectures|notes|file|resource)"
+_OWN = re.compile(
+    rf"{THIS}\b[^.]{{0,60}}\s(?:is|are|may|can|must)\b|(?:^|[.!?>]\s*)(?:text|content|contents|material|materials|documentation)\s+(?:is|are)\b",
+    re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True)
-class _Known:
-    name: str
-    verdict: Verdict
-    words: re.Pattern[str]
-    url: str | None = None
-    # Words that lessons use as well: in a page they count only where it speaks of itself.
-    common: bool = False
-
-
-def _known(name: str, verdict: Verdict, words: str, url: str | None = None, *, common: bool = False) -> _Known:
-    return _Known(name, verdict, re.compile(words, re.IGNORECASE), url, common)
-
-
-_KNOWN = (
-    _known(
-        "No derivatives", "forbidden",
-        r"no\s+derivative\s+works|derivative\s+works?\s+(?:are|is)\s+(?:not\s+(?:allowed|permitted)|prohibited|forbidden)|"
-        r"(?:may|must|can)\s*not\s+be\s+(?:\w+\s+){0,3}?(?:modified|altered|adapted|changed)|"
-        r"(?:no|without)\s+(?:modifications?|adaptations?)\s+(?:is|are|may|of\s+any\s+kind)\s*(?:allowed|permitted)?|"
-        r"keine\s+Bearbeitung(?:en)?\s+(?:erlaubt|gestattet)|darf\s+nicht\s+(?:verändert|bearbeitet)\s+werden",
-        common=True,
-    ),
-    _known(
-        "GNU Free Documentation License", "allowed", r"GNU\s+Free\s+Documentation\s+Licen[cs]e|\bGFDL\b",
-        "https://www.gnu.org/licenses/fdl-1.3.html", common=True,
-    ),
-    _known("Free Art License", "allowed", r"Free\s+Art\s+Licen[cs]e|Licence\s+Art\s+Libre", "https://artlibre.org/"),
-    _known(
-        "Open Government Licence", "allowed", r"Open\s+Government\s+Licen[cs]e",
-        "https://www.nationalarchives.gov.uk/doc/open-government-licence/",
-    ),
-    _known("Project Gutenberg License", "allowed", r"Project\s+Gutenberg(?:™|\(TM\)|-tm)?\s+(?:Full\s+)?Licen[cs]e"),
-    _known(
-        "MIT License", "allowed", r"\bMIT\s+Licen[cs]e|Permission\s+is\s+hereby\s+granted,\s+free\s+of\s+charge",
-        common=True,
-    ),
-    _known("Apache License 2.0", "allowed", r"Apache\s+Licen[cs]e|apache\.org/licenses/LICENSE-2\.0", common=True),
-    _known("BSD License", "allowed", r"\b(?:[23]-clause\s+)?BSD\s+Licen[cs]e", common=True),
-    _known(
-        "Public domain", "allowed",
-        r"public\s+domain|gemeinfrei|domaine\s+public|dominio\s+público|no\s+known\s+copyright", common=True,
-    ),
-    _known(
-        "Creative Commons, which one is not said", "unclear", r"Creative\s+Commons|creativecommons\.org", common=True
-    ),
-    _known(
-        "All rights reserved", "unclear",
-        r"all\s+rights\s+reserved|alle\s+rechte\s+vorbehalten|tous\s+droits\s+réservés|todos\s+los\s+derechos\s+reservados|"
-        r"may\s+not\s+be\s+(?:\w+\s+){0,3}?(?:reproduced|copied|distributed)|版权所有|無断転載",
-        common=True,
-    ),
-    _known(
-        "Copyright without a licence", "unclear",
-        r"(?:©|\(c\)|&copy;)\s*(?:\d{4}|[A-Z])|\bcopyright\s+(?:©\s*)?\d{4}", common=True
-    ),
-)  # fmt: skip
 # Where a page speaks of what may be done with it.
 _OF_ITSELF = re.compile(
-    rf"licen[cs]ed\s+under|under\s+(?:the\s+terms\s+of\s+)?(?:a|an|the)\s+[^.]{{0,80}}licen[cs]e|{_THIS}[^.]{{0,60}}\s(?:is|are|may|can|"
+    rf"licen[cs]ed\s+under|under\s+(?:the\s+terms\s+of\s+)?(?:a|an|the)\s+[^.]{{0,80}}licen[cs]e|{THIS}[^.]{{0,60}}\s(?:is|are|may|can|"
     r"must)\b|©|\(c\)\s*\d{4}|copyright\s+\d{4}|rel=[\"']license|dc:rights|dcterms\.license|lizenziert\s+unter|"
     r"steht\s+unter|sous\s+licence|mis\s+à\s+disposition|some\s+rights\s+reserved|^\W*(?:all\s+rights\s+reserved|"
     r"alle\s+rechte\s+vorbehalten|tous\s+droits\s+réservés|gemeinfrei)",
@@ -117,16 +59,9 @@ _OF_ITSELF = re.compile(
 _FOR_ONE_THING = re.compile(
     r"\b(?:photo|image|picture|figure|diagram|icon|logo|video|music|bild|foto)s?\b", re.IGNORECASE
 )
-_ATTRIBUTION = re.compile(
-    r"(?:©|\(c\)|&copy;|copyright)\s*(?:©\s*)?(?:\d{4}(?:\s?[-–,]\s?\d{4})*,?\s+)?(?:by\s+)?[A-ZÀ-Þ][^\n<>.]{2,120}"
-    r"|(?:please\s+)?(?:attribute|cite|credit)(?:\s+\w+){0,3}\s*(?:as|to)?:\s*[^\n<>]{5,300}"
-    r"|(?:attribution|citation|quelle|source)\s*:\s*[A-ZÀ-Þ“\"][^\n<>]{4,300}",
-    re.IGNORECASE,
-)  # fmt: skip
-_WHOSE = re.compile(r"©|&copy;|\(c\)|copyright|attribut|cite|citation|credit|quelle|source\s*:", re.IGNORECASE)
 _HINT = re.compile(
     r"licen[cs]|commons|rights|copyright|©|&copy;|\(c\)|public\s+domain|gemeinfrei|droits|domaine|rechte|derech|dominio|lizenz|"
-    r"\bCC|GFDL|OpenCourseWare|ocw\.mit|derivative|modified|bearbeit|版权|転載", re.IGNORECASE,
+    r"\bCC|GPL|FDL|\bMPL|OpenCourseWare|ocw\.mit|derivative|modified|bearbeit|版权|転載", re.IGNORECASE,
 )  # fmt: skip
 
 
@@ -149,15 +84,6 @@ def decisive(found: Iterable[Licence]) -> Licence | None:
     return ordered[0] if ordered else None
 
 
-def attribution(texts: Iterable[str]) -> str:
-    """Whose work it is, in the words of the first text that says so; empty if none does."""
-    for text in texts:
-        found = _ATTRIBUTION.search(_TAG.sub(" ", text)) if _WHOSE.search(text) else None
-        if found:
-            return " ".join(found[0].replace("&copy;", "©").split())
-    return ""
-
-
 def _in_text(text: str, *, pages: bool) -> list[Licence]:
     if not _HINT.search(text):
         return []
@@ -166,12 +92,13 @@ def _in_text(text: str, *, pages: bool) -> list[Licence]:
         return [Licence(f"GNU {name} License", f"The text of the GNU {name} License", "allowed")]
     found: list[Licence] = []
     for match in _CC_URL.finditer(text):
-        if not pages or not _is_for_one_thing(text, match):
-            found += _by_kind(match["kind"], match["version"], _around(text, match), match["where"])
+        around = _around(text, match)
+        if not pages or not (_is_for_one_thing(text, match) or _is_list(around, 3)):
+            found += _by_kind(match["kind"], match["version"], around, match["where"])
     for pattern in (_CC_NAME, _CC_SHORT):
         for match in pattern.finditer(text):
             around = _around(text, match)
-            if pages and (not _OF_ITSELF.search(around) or _is_for_one_thing(text, match)):
+            if pages and (not _is_own(around) or _is_for_one_thing(text, match)):
                 continue
             found += _by_kind(match["kind"], match["version"], around, "")
     if any(licence.verdict != "unclear" for licence in found):
@@ -182,10 +109,10 @@ def _in_text(text: str, *, pages: bool) -> list[Licence]:
 
 
 def _others(text: str, *, pages: bool) -> list[Licence]:
-    for known in _KNOWN:
+    for known in KNOWN:
         for match in known.words.finditer(text):
             around = _around(text, match)
-            if pages and known.common and (not _OF_ITSELF.search(around) or _is_for_one_thing(text, match)):
+            if pages and known.common and (not _is_own(around) or _is_for_one_thing(text, match)):
                 continue
             return [Licence(known.name, around, known.verdict, known.url)]
     return []
@@ -219,6 +146,19 @@ def _without_lesser(found: list[Licence]) -> list[Licence]:
     ]
 
 
+def _is_own(sentence: str) -> bool:
+    """Whether a sentence of a lesson speaks of what may be done with that lesson."""
+    if not _OF_ITSELF.search(sentence):
+        return False
+    return not _is_list(sentence, 2)
+
+
+def _is_list(sentence: str, several: int) -> bool:
+    """Whether a sentence names several different licences, and none of them as its own."""
+    named = sum(family.search(sentence) is not None for family in FAMILIES)
+    return named >= several and _OWN.search(sentence) is None
+
+
 def _is_for_one_thing(text: str, match: re.Match[str]) -> bool:
     """Whether the licence is that of a picture: the words before it in its sentence say so."""
     before = _TAG.sub(" ", text[max(0, match.start() - 200) : match.start()])
@@ -234,6 +174,6 @@ def _around(text: str, match: re.Match[str]) -> str:
     words = before + match[0] + after
     # A tag cut in two by the edge, then whole ones; a link keeps its address where nothing else is said.
     words = re.sub(r"^[^<>]*>|<[^<>]*$", "", words) if "<" in before + after or ">" in before + after else words
-    words = " ".join(_TAG.sub(" ", words).split())
+    words = " ".join(_MARKDOWN_LINK.sub(r"\1 (\2)", _TAG.sub(" ", words)).split()).strip("*_ ")
     words = words or match[0]
     return words if len(words) <= _MOST_WORDS else f"{words[: _MOST_WORDS - 1]}…"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from workers.importers.blocks import Block
 
@@ -31,13 +32,14 @@ def objectives(blocks: Sequence[Block]) -> list[str]:
     found: list[str] = []
     # Until a list comes, a paragraph may stand between.
     open_for = 0
-    for block in blocks:
+    for block, following in zip_longest(blocks, blocks[1:]):
         if block.kind == "heading":
             open_for = 2 if _HEADING.fullmatch(block.text.strip(" .:·—-0123456789")) else 0
         elif block.kind == "list" and open_for:
             found += [_plain(part) for part in block.parts]
             open_for = 0
-        elif _ANNOUNCED.search(block.text):
+        # What a sentence announces comes right after it: the many before something else need not be looked at.
+        elif following is not None and following.kind == "list" and _ANNOUNCED.search(block.text):
             open_for = 1
         else:
             open_for = max(open_for - 1, 0)

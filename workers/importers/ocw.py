@@ -68,10 +68,12 @@ def read_present(reading: Reading, root: str, report: Report) -> Draft:
     entries = _navigation(reading, str(index), home) if home is not None else []
     entries += _unlisted(reading, root, {path for _, _, path in entries})
     for number, (title, level, path) in enumerate(entries):
-        content = _main(reading.text(path), path) if path else ""
-        if path and not html_page.has_words(content):
+        text = reading.text(path)
+        content = _main(text, path)
+        if not html_page.has_words(content):
             content = _plain_content(reading, path)
-        draft.sections.append(Section(title or html_page.title(content), level, content, "html", path))
+        title = title or html_page.title(content) or _page_title(reading, path, text)
+        draft.sections.append(Section(title, level, content, "html", path))
         report((number + 1) / len(entries))
     _note_resources(reading, root)
     return draft
@@ -181,6 +183,15 @@ def _plain_content(reading: Reading, path: str) -> str:
     beside = reading.resolve(path, "data.json")
     told = _data(reading, beside).get("content") if beside else None
     return told if isinstance(told, str) else ""
+
+
+def _page_title(reading: Reading, path: str, text: str) -> str:
+    """What a page is called whose content has no heading; its banner is the course's."""
+    beside = reading.resolve(path, "data.json")
+    told = _data(reading, beside).get("title") if beside else None
+    if isinstance(told, str) and told.strip():
+        return told.strip()
+    return _course_title(html_page.about(html_page.parsed(text, path)).title) if text.strip() else ""
 
 
 def _note_resources(reading: Reading, root: str) -> None:

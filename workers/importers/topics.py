@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from workers.importers import languages, objectives, places, segments, speaking_time
+from workers.importers import headings, languages, objectives, places, segments, speaking_time
 from workers.importers.blocks import Block, Page
 from workers.importers.outline import Asset, Segment, Topic
 
@@ -39,7 +39,7 @@ def topics_of(parts: Sequence[Part], names: Collection[str] | None) -> tuple[lis
     notes: list[str] = []
     furniture = _furniture(parts)
     if furniture:
-        shown = "; ".join(sorted(text[:60] for text in furniture))[:300]
+        shown = "; ".join(sorted(text if len(text) <= 60 else f"{text[:59]}…" for text in furniture))[:300]
         notes.append(f"What stands on most pages is read once: {shown}")
     topics: list[Topic] = []
     seen: dict[str, str] = {}
@@ -50,7 +50,8 @@ def topics_of(parts: Sequence[Part], names: Collection[str] | None) -> tuple[lis
             kept = list(_without_furniture(blocks, furniture, said))
             found = _without_echoes(segments.segments(_without_lone_headings(kept)))
             if not found:
-                notes.append(f"{title or part.path or 'A page'}: nothing in it can be read.")
+                if not _is_only_title(part):
+                    notes.append(f"{title or part.path or 'A page'}: nothing in it can be read.")
                 continue
             print_ = hashlib.sha256("\n".join(segment.text for segment in found).encode()).hexdigest()
             if print_ in seen:
@@ -100,12 +101,19 @@ def _divided(part: Part, *, alone: bool) -> Iterator[tuple[str, list[Block], lis
     starts = [at for at in range(first, len(blocks)) if blocks[at].kind == "heading" and blocks[at].level == level]
     bounds = [first, *starts, len(blocks)]
     places_of_assets = [at for at, _ in part.page.assets]
+    number, opened = "", first
     for start, end in pairwise(bounds):
         if start == end and starts:
             continue
+        opened = opened if number else start
         headed = start in starts
         name = blocks[start].text if headed else title
-        since = 0 if start == first else bisect_left(places_of_assets, start)
+        if headed and end == start + 1 and end < len(blocks) and headings.is_only_number(name):
+            # "CHAPTER I" over a line of its own: what it is called stands in the next heading.
+            number = name
+            continue
+        name, number = f"{number.rstrip(' .:')}: {name}" if number else name, ""
+        since = 0 if opened == first else bisect_left(places_of_assets, opened)
         until = None if end == len(blocks) else bisect_left(places_of_assets, end)
         inside = [asset for _, asset in part.page.assets[since:until]]
         own = blocks[start + headed : end]
@@ -115,11 +123,15 @@ def _divided(part: Part, *, alone: bool) -> Iterator[tuple[str, list[Block], lis
 
 
 def _title(part: Part) -> tuple[str, int]:
-    """A page's title, and the first block after it: a heading that only repeats the title is not said again."""
+    """A page's title, and the first block after it: a heading or a line that only repeats it is not said again."""
     blocks = part.page.blocks
     headed = bool(blocks) and blocks[0].kind == "heading"
-    if headed and (not part.title or _same(blocks[0].text, part.title)):
+    if headed and (not part.title or headings.bare(blocks[0].text) == headings.bare(part.title)):
         return blocks[0].text, 1
+    if headed and _same(blocks[0].text, part.title):
+        return part.title, 1
+    if len(blocks) > 1 and blocks[0].kind == "paragraph" and _same(blocks[0].text, part.title):
+        return part.title, 1
     if part.title:
         return part.title, 0
     for block in blocks:
@@ -129,12 +141,15 @@ def _title(part: Part) -> tuple[str, int]:
     return " ".join(words[:8]) + ("…" if len(words) > 8 else ""), 0
 
 
+def _is_only_title(part: Part) -> bool:
+    """Whether a page is nothing but the heading that stands above the pages after it."""
+    blocks = part.page.blocks
+    return len(blocks) == 1 and part.title != "" and _same(blocks[0].text, part.title)
+
+
 def _same(one: str, other: str) -> bool:
-    return _bare(one) == _bare(other)
-
-
-def _bare(text: str) -> str:
-    return "".join(character for character in text.casefold() if character.isalnum())
+    """Whether a heading is a title; makers of books leave the number of a section to one of them."""
+    return headings.same_but_for_number(one, other)
 
 
 def _level(blocks: Sequence[Block]) -> int | None:
@@ -189,6 +204,6 @@ def _without_echoes(found: Sequence[Segment]) -> list[Segment]:
     """Without a figure that repeats what was said before it: a caption after the same description."""
     kept: list[Segment] = []
     for segment in found:
-        if not kept or segment.kind != "figure" or not _same(segment.text, kept[-1].text):
+        if not kept or segment.kind != "figure" or headings.bare(segment.text) != headings.bare(kept[-1].text):
             kept.append(segment)
     return kept

@@ -144,6 +144,7 @@ def test_time_grows_with_the_length_only() -> None:
         "<math>" + "<mrow>" * 1_900 + "<mi>x</mi>",
         "{" * 20_000,
         "word " * 40_000,
+        "<p>word " + "[edit] " * 100_000,
     ]
     for markup in hard:
         started = time.process_time()

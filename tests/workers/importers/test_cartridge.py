@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.workers.importers import building
-from workers.errors import BadInput
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.2", "1.3"])
@@ -25,7 +24,9 @@ def test_a_cartridge_gives_its_items_with_their_pages(tmp_path: Path, version: s
         (3, "Clay"),
     ]
     unit, sand, topic, *_, clay = draft.sections
-    assert unit.content == '<p><a href="https://example.org/soils?a=1&amp;b=2">A map of soils</a></p>'
+    # A link is no lesson: it is said at the end of the page before it.
+    assert unit.content == ""
+    assert sand.content.endswith('<p><a href="https://example.org/soils?a=1&amp;b=2">A map of soils</a></p>')
     assert 'src="../web_resources/grain.png"' in sand.content
     assert topic.content == "<p>Look at <b>your</b> garden.</p>"
     assert "Clay holds water." in clay.content
@@ -71,19 +72,33 @@ def test_a_manifest_in_another_encoding_than_it_says_is_repaired_and_noted(tmp_p
     assert any("Encoding repaired" in note and "imsmanifest.xml" in note for note in draft.notes)
 
 
-def test_a_locked_cartridge_is_refused(tmp_path: Path) -> None:
-    manifest = str(building.cartridge()["imsmanifest.xml"]).replace(
-        "</manifest>",
-        '<authorizations access="cartridge" xmlns="http://www.imsglobal.org/xsd/imsccauth_v1p0"/></manifest>',
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        (["link", "page"], [("Unit", ""), ("Page", "<p>Words.</p>{link}")]),
+        (["page", "link", "page 2"], [("Unit", ""), ("Page", "<p>Words.</p>{link}"), ("Page 2", "<p>More.</p>")]),
+        (["link"], [("Unit", "{link}")]),
+        (["quiz", "link"], [("Unit", ""), ("", "{link}")]),
+    ],
+)
+def test_a_link_is_kept_with_a_page_of_its_item(tmp_path: Path, order: list[str], said: list[tuple[str, str]]) -> None:
+    items = "".join(f'<item identifierref="{name}"><title>{name.capitalize()}</title></item>' for name in order)
+    manifest = (
+        f"<manifest><organizations><organization><item><item><title>Unit</title>{items}</item></item></organization>"
+        '</organizations><resources><resource identifier="page" type="webcontent" href="page.html"/>'
+        '<resource identifier="page 2" type="webcontent" href="more.html"/>'
+        '<resource identifier="quiz" type="imsqti_xmlv1p2/x" href="quiz.xml"/>'
+        '<resource identifier="link" type="imswl_xmlv1p1" href="link.xml"/></resources></manifest>'
     )
-    with pytest.raises(BadInput) as refused:
-        building.read(building.zipped(tmp_path / "soils.imscc", building.cartridge() | {"imsmanifest.xml": manifest}))
-    assert refused.value.code == "encrypted"
-
-
-def test_items_nested_without_end_are_refused(tmp_path: Path) -> None:
-    deep = "<item><title>x</title>" * 3000 + "</item>" * 3000
-    manifest = f"<manifest><organizations><organization>{deep}</organization></organizations></manifest>"
-    with pytest.raises(BadInput) as refused:
-        building.read(building.zipped(tmp_path / "deep.imscc", {"imsmanifest.xml": manifest}))
-    assert refused.value.code == "nested_too_deep"
+    files: dict[str, building.Content] = {
+        "imsmanifest.xml": manifest,
+        "page.html": "<p>Words.</p>",
+        "more.html": "<p>More.</p>",
+        "quiz.xml": "<x/>",
+        "link.xml": '<webLink><title>There</title><url href="https://example.org/"/></webLink>',
+    }
+    draft = building.read(building.zipped(tmp_path / "links.imscc", files))
+    link = '<p><a href="https://example.org/">Link</a></p>'
+    assert [(each.title, each.content) for each in draft.sections] == [
+        (title, content.format(link=link)) for title, content in said
+    ]

@@ -8,6 +8,8 @@ import time
 import pytest
 
 from workers.errors import BadInput, Stopped
+from workers.importers import enrich as enriching
+from workers.importers import languages
 from workers.importers.draft import Draft, Section
 from workers.importers.enrich import enrich
 from workers.importers.outline import Asset, Outline, Segment
@@ -43,6 +45,24 @@ def outline_of(draft: Draft, *, accept_license: bool = False) -> Outline:
 
 def course(*sections: Section, title: str = "Biology") -> Draft:
     return Draft(title=title, sections=list(sections))
+
+
+@pytest.mark.parametrize(
+    ("title", "heading", "first"),
+    [
+        ("Scope", '<span class="section-number">1. </span>Scope', "Text."),
+        ("Scope", "1.2 Scope", "Text."),
+        ("Scope", "A.1 Scope", "Text."),
+        ("Scope", "Chapter 3: Scope", "Text."),
+        ("IV. Scope", "Scope", "Text."),
+        ("debian.org: Scope", "4.4.5. debian.org: Scope", "Text."),
+        ("2. Scope", "1. Scope", "1. Scope"),
+        ("Scope", "A Scope", "A Scope"),
+    ],
+)
+def test_a_heading_that_adds_its_number_to_the_title_is_not_said_again(title: str, heading: str, first: str) -> None:
+    (topic,) = outline_of(course(Section(title, 1, f"<h1>{heading}</h1><p>Text.</p>"))).topics
+    assert (topic.title, topic.segments[0].text) == (title, first)
 
 
 def test_each_page_is_a_topic_that_knows_what_it_is_part_of() -> None:
@@ -92,6 +112,13 @@ def test_a_short_page_among_others_stays_whole() -> None:
 def test_objectives_are_those_that_the_page_names(page: str) -> None:
     [topic] = outline_of(course(Section("Cells", 1, page))).topics
     assert topic.objectives == ["Name the parts", "Draw a cell"]
+
+
+def test_objectives_are_those_of_the_list_right_after_they_are_announced() -> None:
+    announced = "<p>You will be able to:</p>"
+    page = f"{announced}<p>Wait.</p><ul><li>No</li></ul>{announced}<ul><li>Yes</li></ul><ul><li>Nor this</li></ul>"
+    [topic] = outline_of(course(Section("Cells", 1, page))).topics
+    assert topic.objectives == ["Yes"]
 
 
 def test_where_a_page_names_no_objectives_none_are_made_up() -> None:
@@ -245,6 +272,14 @@ def test_a_licence_in_a_page_is_that_of_the_course_if_the_course_names_none() ->
     assert refused.value.code == "license_forbids"
 
 
+def test_what_a_page_says_makes_plain_whose_a_course_is_and_not_what_its_source_reserves() -> None:
+    page = "<p>A cell lives.</p><p>Licensed under CC BY 4.0</p>"
+    for rights, name in (("© 2020 Ann", "CC BY 4.0"), ("All rights reserved.", "All rights reserved")):
+        licence = outline_of(with_rights(rights, page=page), accept_license=True).licence
+        assert licence is not None
+        assert licence.name == name
+
+
 def test_a_licence_of_one_page_does_not_count_against_that_of_the_course() -> None:
     page = (
         f'<p>A cell lives.</p><footer>This page is licensed under <a rel="license" href="{ND}">CC BY-ND</a>.</footer>'
@@ -260,6 +295,15 @@ def test_a_course_that_names_no_licence_is_taken_and_that_is_noted() -> None:
     assert outline.licence is None
     assert outline.notes == ["No licence was found."]
     assert outline.attribution == ""
+
+
+def test_after_a_large_course_nothing_is_kept_in_memory_that_tells_languages(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Section("Cells", 1, "The cells of a plant make their food out of light and of water. " * 8, "text")
+    assert outline_of(course(page)).language == "en"
+    assert languages._identifier.cache_info().currsize == 1
+    monkeypatch.setattr(enriching, "_LARGE_CHARACTERS", len(page.content) - 1)
+    assert outline_of(course(page)).language == "en"
+    assert languages._identifier.cache_info().currsize == 0
 
 
 def test_a_page_of_thousands_of_headings_takes_no_longer_than_its_length() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.workers.importers import building
 from workers.errors import BadInput
+from workers.importers import enrich
 
 COURSE: dict[str, Any] = {
     "title": "Café",
@@ -28,6 +29,33 @@ COURSE: dict[str, Any] = {
 
 def read(folder: Path, text: str | bytes, name: str = "course.json") -> Any:
     return building.read(building.spread(folder, {name: text}) / name)
+
+
+LICENCE = {
+    "name": "CC BY-SA 4.0",
+    "words": "This course is licensed under CC BY-SA 4.0.",
+    "verdict": "allowed",
+    "url": "https://creativecommons.org/licenses/by-sa/4.0/",
+}
+
+
+@pytest.mark.parametrize(
+    "licence", [LICENCE, LICENCE | {"name": "GNU General Public License", "words": "Under the GPL.", "url": None}]
+)
+def test_an_export_keeps_its_licence_its_authors_and_whose_it_is(tmp_path: Path, licence: dict[str, Any]) -> None:
+    told = COURSE | {"license": licence, "attribution": "By Ann, for all.", "authors": ["Ann", "Bo"]}
+    told |= {"content": [{"title": "One", "text": "The club wrote it. © 2001 Somebody Else"}]}
+    outline = enrich.enrich(read(tmp_path, json.dumps(told)), accept_license=False, report=lambda done: None)
+    assert outline.licence is not None
+    assert vars(outline.licence) == licence
+    assert (outline.authors, outline.attribution) == (["Ann", "Bo"], "By Ann, for all.")
+
+
+@pytest.mark.parametrize(
+    "told", ["CC BY 4.0", {"name": "CC BY 4.0"}, ["CC BY 4.0", 1], {"url": 7, "words": "CC BY 4.0"}]
+)
+def test_a_licence_in_another_shape_is_read_and_what_is_none_is_not(tmp_path: Path, told: object) -> None:
+    assert read(tmp_path, json.dumps(COURSE | {"license": told})).licence_texts == ["CC BY 4.0"]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
@@ -67,28 +95,3 @@ def test_what_cannot_be_stored_is_refused_by_its_place(tmp_path: Path, content: 
         read(tmp_path, json.dumps({"title": "t", "content": content}))
     assert refused.value.code == "bad_export"
     assert named in refused.value.message
-
-
-@pytest.mark.parametrize("text", ['{"title": "a", "content": [', "[" * 200_000, '{"title": NaN, "content": []}'])
-def test_broken_json_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(BadInput) as refused:
-        read(tmp_path, text)
-    assert refused.value.code == "broken_json"
-
-
-def test_json_of_a_million_values_is_refused_before_it_is_read(tmp_path: Path) -> None:
-    with pytest.raises(BadInput) as refused:
-        read(tmp_path, '{"title": "a", "content": [' + "[]," * 600_000 + "[]]}")
-    assert refused.value.code == "course_too_large"
-
-
-def test_other_json_is_refused_with_what_is_known(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no course") as refused:
-        read(tmp_path, '{"name": "x"}')
-    assert refused.value.code == "unknown_format"
-
-
-def test_an_export_without_segments_is_empty(tmp_path: Path) -> None:
-    with pytest.raises(BadInput) as refused:
-        read(tmp_path, '{"title": "a", "content": [{"title": "x", "segments": []}]}')
-    assert refused.value.code == "empty_course"

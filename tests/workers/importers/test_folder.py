@@ -103,3 +103,60 @@ def test_a_lone_page_says_who_wrote_it_and_how_it_may_be_used(tmp_path: Path) ->
     draft = building.read(building.spread(tmp_path, {"c.html": page}) / "c.html")
     assert (draft.title, draft.language, draft.authors) == ("Les cellules", "fr", ["Inès Noyau"])
     assert (draft.description, draft.licence_texts) == ("De petites choses.", ["https://example.org/l"])
+
+
+def page(title: str, *links: str) -> str:
+    """A page of HTML that leads to others."""
+    listed = "".join(f"<li><a href='{link}'>{link}</a></li>" for link in links)
+    return f"<html><body><h1>{title}</h1><p>Text of {title}.</p><ul>{listed}</ul></body></html>"
+
+
+def titles(folder: Path, files: dict[str, building.Content]) -> list[str]:
+    draft = building.read(building.zipped(folder / "book.zip", files))
+    return [section.title for section in draft.sections if section.content]
+
+
+LINKS = ("zeal.html#top", "apple.html", "part/b.html", "http://elsewhere/", "part/a.html", "apple.html", "gone.html")
+
+
+@pytest.mark.parametrize("listing", ["index.html", "start.html"])
+def test_a_book_of_html_is_in_the_order_of_the_page_that_lists_its_pages(tmp_path: Path, listing: str) -> None:
+    names = ("apple", "left", "zeal", "part/a", "part/b", "part/c")
+    files: dict[str, building.Content] = {f"{name}.html": page(name, listing) for name in names}
+    files[listing] = page("Listing", *LINKS)
+    assert titles(tmp_path, files) == ["Listing", "zeal", "apple", "part/b", "part/a", "part/c", "left"]
+
+
+def test_where_each_page_leads_to_all_others_their_names_are_their_order(tmp_path: Path) -> None:
+    names = ("c", "a", "b")
+    files: dict[str, building.Content] = {
+        f"{name}.html": page(name, *(f"{each}.html" for each in names)) for name in names
+    }
+    assert titles(tmp_path, files) == ["a", "b", "c"]
+
+
+def test_a_page_that_leads_to_few_others_does_not_order_them(tmp_path: Path) -> None:
+    files: dict[str, building.Content] = {f"{name}.html": page(name) for name in "abcd"}
+    files["index.html"] = page("Listing", "d.html", "b.html")
+    assert titles(tmp_path, files) == ["Listing", "a", "b", "c", "d"]
+
+
+def test_pages_made_by_a_machine_for_looking_things_up_are_passed_over(tmp_path: Path) -> None:
+    files: dict[str, building.Content] = {"one.html": page("One"), "search.html": page("Searching for truth")}
+    files |= {name: page(name) for name in ("genindex.html", "py-modindex.html")}
+    files["docs/search.html"] = (
+        "<html><body><script src='_static/searchtools.js'></script><h1>Search</h1></body></html>"
+    )
+    assert titles(tmp_path, files) == ["One", "Searching for truth"]
+
+
+def test_a_page_of_project_gutenberg_is_the_book_alone(tmp_path: Path) -> None:
+    written = (
+        '<div id="pg-header"><p>This eBook is for the use of anyone.</p><p>*** START OF THE BOOK ***</p></div>'
+        "<h1>Tides</h1><p>The moon pulls.</p><section class='pg-boilerplate' id='pg-footer'><p>Terms.</p></section>"
+    )
+    draft = building.read(building.spread(tmp_path, {"tides.html": written}) / "tides.html")
+    assert "The moon pulls." in draft.sections[0].content
+    assert "START" not in draft.sections[0].content
+    assert "Terms" not in draft.sections[0].content
+    assert draft.licence_texts == ["This eBook is for the use of anyone."]

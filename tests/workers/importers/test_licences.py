@@ -1,4 +1,4 @@
-"""Which licences are found in a text, and what they allow."""
+"""Which licences are found in a text, what they allow, and whose work it is."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ import time
 
 import pytest
 
-from workers.importers import licences
+from workers.importers import attributions, licences
 
 URL = "https://creativecommons.org/licenses/by-nc-nd/4.0/"
+
+
+ZERO = "https://creativecommons.org/publicdomain/zero/1.0/"
+LISTED = (
+    "<p>Packages distributed under the Apache license (version 2.0), the Artistic license, the Creative Commons "
+    "CC0-1.0 license, the GNU GPL (versions 1, 2, or 3), the GNU LGPL (versions 2, 2.1, or 3), the GNU FDL "
+    "(versions 1.2 or 1.3), and the Mozilla Public License (version 1.1 or 2.0) should "
+    "refer to the corresponding files.</p>"
+)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +37,13 @@ URL = "https://creativecommons.org/licenses/by-nc-nd/4.0/"
         ("Creative Commons Namensnennung – Keine Bearbeitungen 4.0", "CC BY-ND 4.0", "forbidden"),
         ("Creative Commons Paternité - Pas d’Utilisation Commerciale 2.0", "CC BY-NC 2.0", "allowed"),
         ("GNU Free Documentation License, version 1.3", "GNU Free Documentation License", "allowed"),
+        ("the GNU FDL", "GNU Free Documentation License", "allowed"),
+        ("the GNU General Public License, version 2", "GNU General Public License", "allowed"),
+        ("GPLv3", "GNU General Public License", "allowed"),
+        ("GNU Lesser General Public License", "GNU Lesser General Public License", "allowed"),
+        ("GNU LGPL", "GNU Lesser General Public License", "allowed"),
+        ("GNU Affero General Public License", "GNU Affero General Public License", "allowed"),
+        ("Mozilla Public License (version 2.0)", "Mozilla Public License", "allowed"),
         ("Your use of MIT OpenCourseWare is subject to our Creative Commons License and terms of use.",
          "CC BY-NC-SA 4.0", "allowed"),
         ("This book is in the public domain.", "Public domain", "allowed"),
@@ -69,6 +85,9 @@ def test_the_words_are_the_sentence_without_its_tags() -> None:
         "<p>After 70 years a work enters the public domain.</p>",
         f'<figure><img src="x.png"><figcaption>Photo by Ann, <a href="{URL}">CC BY-NC-ND</a></figcaption></figure>',
         "<p>A sonnet may not be changed lightly.</p>",
+        LISTED,
+        f'<p>Some packages are under the MIT license, the BSD license or <a href="{ZERO}">CC0</a>.</p>',
+        "<p>Unlike other files, all those files must not be changed by hand.</p>",
     ],
 )
 def test_what_a_lesson_says_of_others_works_is_not_its_licence(page: str) -> None:
@@ -82,6 +101,11 @@ def test_what_a_lesson_says_of_others_works_is_not_its_licence(page: str) -> Non
         ("<p>This course is in the public domain.</p>", "Public domain"),
         ("<p>Licensed under CC BY 4.0</p>", "CC BY 4.0"),
         (f'<link rel="license" href="{URL}">', "CC BY-NC-ND 4.0"),
+        ("<p>This book is under the Creative Commons license CC BY-SA 3.0 and the GPL.</p>", "CC BY-SA 3.0"),
+        (
+            "<p>This manual is free; change it under the terms of the GNU General Public License.</p>",
+            "GNU General Public License",
+        ),
     ],
 )
 def test_what_a_page_says_of_itself_is_its_licence(page: str, name: str) -> None:
@@ -109,19 +133,46 @@ def test_a_licence_named_with_and_without_its_version_is_one() -> None:
         ("&copy; 2001-2004, Ann Lee", "© 2001-2004, Ann Lee"),
         ("Please cite as: A. Lee, Cells, 2020", "Please cite as: A. Lee, Cells, 2020"),
         ("Attribution: Khan Lee", "Attribution: Khan Lee"),
+        ("COPYRIGHT 2001 by Ann Lee", "COPYRIGHT 2001 by Ann Lee"),
+        ("© 李明", "© 李明"),
+        ("© 2020 Ann Lee Copyright © 2021 Bo Li", "© 2020 Ann Lee"),
+        ("… by Lewis Carroll. U.S. copyright law means that no one owns a copyright in these works", ""),
+        ("Check that copyright seems correct and complete.", ""),
+        ("The copyright files are maintained by 2 people.", ""),
         ("Nobody said anything.", ""),
     ],
 )
 def test_whose_work_it_is_is_found(text: str, expected: str) -> None:
-    assert licences.attribution([text]) == expected
+    assert attributions.attribution([text]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2023, Developer's Reference Team", "© 2023, Developer's Reference Team"),
+        ("2022, 1997-1998 Ian Jackson, The Policy List", "© 2022, 1997-1998 Ian Jackson, The Policy List"),
+        ("Copyright Jane Doe", "Copyright Jane Doe"),
+        ("Public domain in the USA.", ""),
+    ],
+)
+def test_a_field_for_rights_needs_no_sign_and_a_lesson_does(text: str, expected: str) -> None:
+    assert attributions.attribution([text]) == expected
+    assert attributions.attribution([text], pages=True) == ""
 
 
 def test_time_grows_with_the_length_only() -> None:
-    for text in ["Creative Commons Attribution " * 10_000, "© 2020 " * 30_000, "<" * 200_000, "this work " * 20_000]:
+    for text in [
+        "Creative Commons Attribution " * 10_000,
+        "© 2020 " * 30_000,
+        "2020, " * 30_000,
+        "<" * 200_000,
+        "this work " * 20_000,
+    ]:
         started = time.process_time()
         licences.find([text])
         licences.find([text], pages=True)
-        licences.attribution([text])
+        attributions.attribution([text])
+        attributions.attribution([f"2020, {text}"], pages=True)
         assert time.process_time() - started < 5, text[:20]
 
 

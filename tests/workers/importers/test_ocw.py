@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from tests.workers.importers import building
-from workers.errors import BadInput
 
 
 @pytest.mark.parametrize("root", ["", "8.03-fall-2022/"])
@@ -54,13 +52,6 @@ def test_the_old_layout_is_read_by_its_manifest_where_it_has_one(tmp_path: Path)
     assert building.outline(draft) == [(1, "Syllabus"), (1, "Lenses")]
     assert draft.sections[0].content == "<h1>Syllabus</h1><p>Four problem sets.</p>"
     assert draft.licence_texts[0] == "CC BY-NC-SA 3.0"
-
-
-@pytest.mark.parametrize("broken", ["{", json.dumps([1]), "[" * 100_000])
-def test_broken_data_are_refused(tmp_path: Path, broken: str) -> None:
-    with pytest.raises(BadInput) as refused:
-        building.read(building.zipped(tmp_path / "waves.zip", building.ocw() | {"data.json": broken}))
-    assert refused.value.code == "broken_json"
 
 
 def test_pages_fetched_one_by_one_are_read_without_the_data_beside_them(tmp_path: Path) -> None:

@@ -27,6 +27,19 @@ def test_one_to_three_sentences_are_a_segment() -> None:
     assert texts(paragraph("One. Two. Three.")) == ["One. Two. Three."]
 
 
+@pytest.mark.parametrize(
+    ("written", "sentences"),
+    [
+        ("« Il vient. » Puis il part.", ["« Il vient. »", "Puis il part."]),
+        ("« Il vient. » « Et toi ? »", ["« Il vient. »", "« Et toi ? »"]),
+        ("Il dit : « Viens ! » et part.", ["Il dit : « Viens ! » et part."]),
+        ("‹ Ja. › Nein.", ["‹ Ja. ›", "Nein."]),
+    ],
+)
+def test_a_quotation_mark_after_a_space_closes_what_was_before_it(written: str, sentences: list[str]) -> None:
+    assert split(written) == sentences
+
+
 def test_sentences_are_shared_out_evenly() -> None:
     assert texts(paragraph("One. Two. Three. Four.")) == ["One. Two.", "Three. Four."]
 
