@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 # What is needed to build the application is imported in there: the command line, too, begins by importing this
@@ -23,11 +24,12 @@ def create_app(configured: Settings | None = None) -> Flask:
     from flask import Flask
     from flask_jwt_extended import JWTManager
 
-    from app import docs, openapi, page
+    from app import docs, figures, openapi, page
     from app.api import RESOURCES
     from app.context import Context, Recent
-    from app.http import cors, errors, observe
+    from app.http import cors, errors, observe, recording
     from app.http.limits import Limits
+    from app.readiness import Readiness
     from app.sockets import SOCKETS, feeds
     from app.sockets.hub import Hub
     from config import logs, settings
@@ -37,10 +39,11 @@ def create_app(configured: Settings | None = None) -> Flask:
     from models.files import FileStore
     from models.log_stream import LogStream
     from models.pronunciations import Lexicon, entries
+    from models.workers import EngineState
     from tasks import submit
 
     configured = configured or settings.load()
-    logs.configure(configured.log_level)
+    logs.configure(configured.log_level, configured.log_format)
     app = Flask("app", static_folder=None)
     app.config.update(
         JWT_SECRET_KEY=configured.secret_key,
@@ -53,14 +56,17 @@ def create_app(configured: Settings | None = None) -> Flask:
     )
     client = submit.open_redis(configured.redis_url)
     database = submit.open_database(configured, client)
+    # A listener holds one while it waits for the next piece; beyond them requests wait.
+    streams = submit.open_redis(configured.stream_redis_url, connections=configured.live_waiting_max + 50)
+    engines: Recent[None, Mapping[str, EngineState]] = Recent(database, lambda session, _: workers.engines(session))
     counters = Counters()
     app.extensions["voiceworks"] = Context(
         settings=configured,
         database=database,
-        # A listener holds one while it waits for the next piece; beyond them requests wait.
-        streams=submit.open_redis(configured.stream_redis_url, connections=configured.live_waiting_max + 50),
-        engines=Recent(database, lambda session, _: workers.engines(session)),
+        streams=streams,
+        engines=engines,
         cached_speech=Recent(database, lambda session, _: speech_renditions.figures(session), seconds=0.0),
+        state=Recent(database, lambda session, _: figures.state(session)),
         active_sessions=Recent(database, lambda session, _: sessions.active(session), seconds=0.0),
         lexicons=Recent(database, lambda session, scope: Lexicon(entries(session, scope))),
         redis=client,
@@ -68,12 +74,14 @@ def create_app(configured: Settings | None = None) -> Flask:
         counters=counters,
         hub=Hub(client, database, counters),
         limits=Limits(app, configured),
+        readiness=Readiness(database, client, streams, engines),
         started_at=time.time(),
     )
     # Installed once this is a process that serves (config/gunicorn.py).
     app.extensions["log_stream"] = LogStream(configured.redis_url)
     JWTManager(app)
     observe.install(app)
+    recording.install(app)
     cors.install(app, configured)
     api = openapi.make_api(app)
     # After flask-smorest, whose own handlers know one shape only.

@@ -20,7 +20,9 @@ from models.pronunciations import Lexicon
 from models.workers import EngineState
 
 if TYPE_CHECKING:
+    from app.figures import State
     from app.http.limits import Limits
+    from app.readiness import Readiness
     from app.sockets.hub import Hub
 
 Key = TypeVar("Key")
@@ -70,6 +72,8 @@ class Context:
     engines: Recent[None, Mapping[str, EngineState]]
     # How many clips are ready, and their bytes.
     cached_speech: Recent[None, tuple[int, int]]
+    # Jobs, lanes and workers, for figures.
+    state: Recent[None, State]
     # In how many sessions somebody listens.
     active_sessions: Recent[None, int]
     # How words are said in a course, or (None) in every other text.
@@ -79,6 +83,7 @@ class Context:
     counters: Counters
     hub: Hub
     limits: Limits
+    readiness: Readiness
     started_at: float
 
 

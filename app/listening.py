@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from flask import request
 
 from app import context, speaking
 from app.context import Context
+from app.http import recording
 from app.http.ranges import read_from
 from app.http.waiting import ClientGone, Ending, Gone
 from app.sockets.hub import News
@@ -82,16 +83,19 @@ def listen(wanted: Wanted, *, from_byte: int = 0, gone: Gone | None = None) -> S
         outcome = "joined" if not new else "miss"
         here.counters.speech(outcome, wanted.spec.key)
         # From here on the listener leaves when the bytes were sent, or cannot be.
-        return Streamed(outcome, _Content(first, pieces, leaving.pop_all()))
+        return Streamed(outcome, _Content(first, pieces, leaving.pop_all(), recording.Place.here().broke_off))
 
 
 class _Content:
     """The first bytes and the rest; a generator would not leave if it were closed before it began."""
 
-    def __init__(self, first: bytes, rest: Iterator[bytes], leaving: ExitStack) -> None:
+    def __init__(
+        self, first: bytes, rest: Iterator[bytes], leaving: ExitStack, broke: Callable[[Exception], None] | None = None
+    ) -> None:
         self._first: bytes | None = first
         self._rest = rest
         self._leaving = leaving
+        self._broke = broke
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -108,6 +112,10 @@ class _Content:
         except ClientGone:
             # To gunicorn the same as a write that failed; anything else would be an error in its log.
             raise BrokenPipeError(errno.EPIPE, "the client hung up") from None
+        except Exception as fault:
+            if self._broke is not None:
+                self._broke(fault)
+            raise
 
     def close(self) -> None:
         """Whoever listens does so no more; without effect after the end."""

@@ -246,8 +246,21 @@ def _before_exec(parent: int, death_signal: Signals, nice: int) -> Callable[[], 
             # Linux groups processes by session for scheduling, and each child of ours is a session: against other
             # groups only the group's own nice counts, and a process's counts for nothing.
             with suppress(OSError):  # no such file: a kernel that does not group
-                group = os.open("/proc/self/autogroup", os.O_WRONLY)
-                os.write(group, b"%d" % nice)
-                os.close(group)
+                _set_group_nice(nice)
 
     return run
+
+
+def _set_group_nice(nice: int) -> None:
+    group = os.open("/proc/self/autogroup", os.O_WRONLY)
+    try:
+        # Of all that is not root's, the kernel lets one such change pass in a tenth of a second (EAGAIN), and several
+        # children may start together.
+        for _ in range(50):
+            try:
+                os.write(group, b"%d" % nice)
+                return
+            except BlockingIOError:
+                time.sleep(0.1)
+    finally:
+        os.close(group)

@@ -77,7 +77,8 @@ class Group:
     Args:
         stages: What is started together; each stage waits until the one before is ready.
         say: Shows a line to people.
-        failed_starts: After how many broken starts of one child all are stopped; None tries for ever.
+        failed_starts: After how many broken starts of one child all are stopped; None tries for ever, and goes on
+            without a child that is not ready in time.
         hurry_seconds: The grace that is left to each stage once `stop` was called a second time.
     """
 
@@ -138,6 +139,10 @@ class Group:
         while not all(watched.child.is_ready() for watched in stage):
             if time.monotonic() - began > STAGE_SECONDS:
                 late = next(watched.child for watched in stage if not watched.child.is_ready())
+                if self._failed_starts is None:
+                    # Starved, perhaps, by those that it must not hold up: stopping them would not help it.
+                    self._say(f"{late.name} is not ready after {STAGE_SECONDS:.0f} s, and is waited for no longer")
+                    return
                 raise StartFailed(f"{late.name} is not ready after {STAGE_SECONDS:.0f} s. {_last_lines(late)}")
             self._pause(POLL_SECONDS)
             self._tend()

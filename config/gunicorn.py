@@ -5,9 +5,36 @@ from gevent import monkey
 # Before anything else is imported: the app is loaded once, here, and the workers are forked from it.
 monkey.patch_all()
 
-from config import settings  # noqa: E402
+import logging  # noqa: E402
+import threading  # noqa: E402
+from typing import Any  # noqa: E402
+
+import gevent.hub  # noqa: E402
+from gunicorn.glogging import Logger  # noqa: E402
+
+from config import logs, settings  # noqa: E402
 
 _settings = settings.load()
+logs.configure(_settings.log_level, _settings.log_format)
+_log = logging.getLogger("gevent")
+
+
+class _Logger(Logger):
+    """gunicorn's own lines in the form of all others, from the first."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(logs.formatter(_settings.log_format))
+
+
+def _log_greenlet(_: Any, context: Any, kind: Any, value: Any, at: Any) -> None:
+    _log.error("A greenlet ended by an error: %s", context, exc_info=(kind, value, at))
+
+
+# It would write several lines past the log.
+gevent.hub.Hub.print_exception = _log_greenlet
+logger_class = _Logger
 
 bind = [f"{_settings.host}:{port}" for port in _settings.ports]
 workers = _settings.web_processes
@@ -31,6 +58,13 @@ loglevel = _settings.log_level.lower()
 preload_app = True
 # Reached by nobody: it is stopped and reloaded by the supervisor.
 control_socket_disable = True
+
+
+def pre_fork(server: object, worker: object) -> None:
+    """Waits for the moment that a library's timer takes (flask-limiter's, at its start): a fork would cut it in two."""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join(1.0)
 
 
 def post_worker_init(worker: object) -> None:

@@ -1,20 +1,34 @@
-"""Logs as one JSON object a line, each carrying the request that caused it, none carrying a credential."""
+"""Logs: one JSON object a line, or lines for people; each names the request and the job that it belongs to.
+
+None carries a credential, and nothing that a client sends can make one line look like two.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import TracebackType
 
 # Set by the web process for each request and by a worker for each slice (from the job's row), so that one search
 # for a request id finds every line from the first byte in to the last file written.
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+# Set by a worker for each slice.
+job_id: ContextVar[str | None] = ContextVar("job_id", default=None)
 
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "data"}
 _GONE = "…"
+# What JSON leaves as it is, although a terminal obeys it or an editor takes it for the end of a line, and halves of
+# characters, which cannot be written at all.
+_UNSEEN = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_COLOURS = {"WARNING": "33", "ERROR": "31", "CRITICAL": "1;31", "DEBUG": "2"}
 # Libraries that write lines of their own, past the root logger.
 _APART = ("gunicorn.error", "gunicorn.access")
 
@@ -52,6 +66,17 @@ def without_credentials(text: str) -> str:
     return text
 
 
+@contextmanager
+def belonging(*, request: str | None, job: str | None) -> Iterator[None]:
+    """Lines written in the block are of this request and this job."""
+    request_mark, job_mark = request_id.set(request), job_id.set(job)
+    try:
+        yield
+    finally:
+        request_id.reset(request_mark)
+        job_id.reset(job_mark)
+
+
 class JsonFormatter(logging.Formatter):
     """A log record as one line of JSON; what is passed as ``extra`` becomes fields."""
 
@@ -62,18 +87,68 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": without_credentials(record.getMessage()),
             "request_id": request_id.get(),
+            "job_id": job_id.get(),
         }
-        for name, value in vars(record).items():
-            if name not in _STANDARD_FIELDS:
-                line[name] = _GONE if _SECRET_FIELD.fullmatch(name) else _shown(value)
+        # A field that was passed may not stand in for one of these.
+        line |= {(f"{name}_" if name in line else name): value for name, value in _passed(record).items()}
         if record.exc_info:
             line["exception"] = without_credentials(self.formatException(record.exc_info))
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return _UNSEEN.sub(_escaped_in_json, json.dumps(line, default=str, ensure_ascii=False))
+
+
+class PrettyFormatter(logging.Formatter):
+    """A log record for people: time, level, where, what, then its fields; a traceback is indented below.
+
+    Args:
+        colour: Whether the level is told by a colour too, for terminals.
+    """
+
+    def __init__(self, *, colour: bool) -> None:
+        super().__init__()
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = f"{record.levelname:<8}"
+        if self._colour and (code := _COLOURS.get(record.levelname)):
+            level = f"\x1b[{code}m{level}\x1b[0m"
+        fields = {"request": request_id.get(), "job": job_id.get()}
+        passed = {name: value for name, value in (fields | _passed(record)).items() if value is not None}
+        words = [
+            timestamp(record)[11:23],
+            level,
+            printable(f"{record.name}: {without_credentials(record.getMessage())}"),
+            *(printable(f"{name}={value}") for name, value in passed.items()),
+        ]
+        text = " ".join(words)
+        if record.exc_info:
+            trace = without_credentials(self.formatException(record.exc_info)).split("\n")
+            text += "".join(f"\n    | {printable(part)}" for part in trace)
+        return text
+
+
+def printable(text: str) -> str:
+    """``text`` with line breaks, escape codes and all else that is not seen written out (as ``\\n``, ``\\x1b``)."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def timestamp(record: logging.LogRecord) -> str:
     """When a line was written."""
     return datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _passed(record: logging.LogRecord) -> dict[str, object]:
+    """What was passed as ``extra``, fit to be shown."""
+    return {
+        name: _GONE if _SECRET_FIELD.fullmatch(name) else _shown(value)
+        for name, value in vars(record).items()
+        if name not in _STANDARD_FIELDS
+    }
+
+
+def _escaped_in_json(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _shown(value: object) -> object:
@@ -84,16 +159,41 @@ def _shown(value: object) -> object:
     return value if isinstance(value, list | dict | tuple) and shown == str(value) else shown
 
 
-def configure(level: str) -> None:
-    """Sends the root logger to standard error as JSON; called once by every process."""
+def formatter(style: str) -> logging.Formatter:
+    """What lays lines out for standard error: ``json`` or ``pretty``."""
+    if style == "pretty":
+        return PrettyFormatter(colour=sys.stderr.isatty() and "NO_COLOR" not in os.environ)
+    return JsonFormatter()
+
+
+def configure(level: str, style: str = "json") -> None:
+    """Sends everything that is logged or warned of to standard error; called once by every process."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(formatter(style))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
     for apart in _APART:
         for other in logging.getLogger(apart).handlers:
-            other.setFormatter(JsonFormatter())
+            other.setFormatter(handler.formatter)
+    # What would be written past the log, in several lines and of no request.
+    logging.captureWarnings(True)
+    sys.excepthook = _log_end
+    threading.excepthook = _log_end_of_thread
     # These say at INFO what our own lines say better.
     for chatty in ("celery.worker.strategy", "celery.app.trace", "kombu", "geventwebsocket"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _log_end(kind: type[BaseException], value: BaseException, at: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, value, at)
+    else:
+        logging.getLogger("process").critical("It ends by an error: %s", value, exc_info=(kind, value, at))
+
+
+def _log_end_of_thread(ended: threading.ExceptHookArgs) -> None:
+    if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
+        name = ended.thread.name if ended.thread else "?"
+        told = (ended.exc_type, ended.exc_value, ended.exc_traceback)
+        logging.getLogger("process").error("Thread %s ended by an error: %s", name, ended.exc_value, exc_info=told)

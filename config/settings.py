@@ -1,89 +1,287 @@
-"""Settings, read once from the environment and frozen; every fault is reported at once."""
+"""Settings, read once from the environment and frozen; every fault is reported at once.
+
+A new one is one field here: ``docs/configuration.md`` is written from it (``python -m config.reference``).
+"""
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
 import secrets
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from environs import Env, EnvValidationError, validate
+from environs import Env, EnvValidationError
 
 from config import embedded
+from config.variables import (
+    Network,
+    Variable,
+    choice,
+    decimal,
+    made,
+    networks,
+    number,
+    origins,
+    ports,
+    rates,
+    secret,
+    setting_of,
+    several,
+    switch,
+    text,
+    url,
+)
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+__all__ = ["RATE_LIMITS", "SURFACES", "Network", "Settings", "SettingsError", "load"]
+
 # Requests a minute where nothing else is set; the documents' own figures.
 RATE_LIMITS = {"management": 100, "auth": 10, "tts": 60, "administration": 120, "cleanup": 6}
+_RATE_LIMITS_ABOUT = {
+    "management": "Requests a minute from one address to the management routes.",
+    "auth": "Requests a minute from one address to sign in and the like.",
+    "tts": "Requests a minute from one address for speech that has to be made.",
+    "administration": "Requests a minute with one credential to the administration routes.",
+    "cleanup": "Requests a minute with one credential to clean up.",
+}
 SURFACES = ("management", "gateway", "administration", "wakewords", "transcription")
+_REDIS = ("redis", "rediss", "unix")
+_HTTP = ("http", "https")
 
 
 class SettingsError(ValueError):
     """The environment holds values that cannot be used; the text has one line for each."""
 
 
+def _folder(said: str) -> Path:
+    # Absolute: workers are started from other folders than the one the operator stood in.
+    return Path(said).expanduser().resolve()
+
+
+def _location(said: str) -> str:
+    return f"/{said.strip('/')}/" if said.strip("/") else ""
+
+
+def _on(said: str) -> bool:
+    return said == "on"
+
+
+def _with_driver(said: str) -> str:
+    return said.replace("postgresql://", "postgresql+psycopg://", 1) if said.startswith("postgresql://") else said
+
+
 @dataclass(frozen=True)
 class Settings:
     """What an operator may choose. Each field is the environment variable of the same name, upper case."""
 
-    var_dir: Path
-    database_url: str
-    redis_url: str
-    stream_redis_url: str
-    embedded_postgres: bool
-    embedded_redis: bool
-    host: str
-    ports: tuple[int, ...]
-    flower_port: int
-    web_processes: int
-    open_surfaces: frozenset[str]
-    sockets_max: int
-    cors_origins: tuple[str, ...]
-    trusted_proxies: tuple[Network, ...]
-    rate_limits: bool
-    # Requests a minute, by the name under which routes count (app/http/limits.py).
-    rate_limit_by_name: dict[str, int] = field(hash=False)
-    voiceworks_admin_password: str | None
-    voiceworks_api_key: str | None
-    configured_secret_key: str | None
-    access_token_seconds: int
-    refresh_token_seconds: int
-    speech_cache_max_bytes: int
-    speech_cache_ttl_days: int
-    live_waiting_max: int
-    live_waiting_share: int
-    live_wait_seconds: int
-    max_upload_mb: int
-    mit_ocw_url: str
-    import_allow_private: bool
-    import_max_download_mb: int
-    import_pause_seconds: float
-    voiceworks_webhook_secret: str | None
-    webhook_allow_private: bool
-    remote_tts_url: str
-    remote_tts_api_key: str
-    remote_tts_model: str
-    remote_tts_sample_rate: int
-    log_level: str
+    # --- Where things are kept ---------------------------------------------------------------------------------------
+
+    var_dir: Path = field(
+        metadata=made(
+            text("var", "The folder of everything that is kept: audio, logs, keys, embedded servers.", kind="folder"),
+            _folder,
+        )
+    )
+    database_url: str = field(
+        metadata=made(
+            url(
+                ("postgresql", "postgresql+psycopg"),
+                "The PostgreSQL database. Without one, a server of our own runs under `VAR_DIR`.",
+                shown="embedded",
+            ),
+            _with_driver,
+        )
+    )
+    redis_url: str = field(
+        metadata=url(
+            _REDIS,
+            "The Redis or Valkey server of the queue, with its log on. Without one, ours runs under `VAR_DIR`.",
+            shown="embedded",
+        )
+    )
+    stream_redis_url: str = field(
+        metadata=url(
+            _REDIS,
+            "The Redis or Valkey server of sound on its way to listeners and of rate limits; it needs no log.",
+            shown="`REDIS_URL`, else embedded",
+        )
+    )
+    embedded_postgres: bool  # where DATABASE_URL says nothing
+    embedded_redis: bool  # where REDIS_URL says nothing
+
+    # --- Web ---------------------------------------------------------------------------------------------------------
+
+    host: str = field(
+        metadata=text("127.0.0.1", "The address to listen on; `0.0.0.0` or `::` for every one.", kind="address")
+    )
+    ports: tuple[int, ...] = field(
+        metadata=ports(
+            "8766",
+            "The ports of the API. 8766, 8002, 7860, 8000 and 8010 answer unknown paths in the manner of their "
+            "documents; every port serves every route.",
+        )
+    )
+    # Two processes keep one core each busy at most, and answer 1.5 times what one does (docs/architecture.md).
+    web_processes: int = field(metadata=number(2, "Processes that answer requests and hold sockets."))
+    # Of each web process, which takes 3000 connections in all (config/gunicorn.py).
+    sockets_max: int = field(metadata=number(2500, "Websockets of each web process; beyond it they are refused."))
+    trusted_proxies: tuple[Network, ...] = field(
+        metadata=networks("Proxies in front of us, whose `X-Forwarded-For` is believed.")
+    )
+    x_accel_prefix: str = field(
+        metadata=made(
+            text(
+                "",
+                "Where nginx has `VAR_DIR/files` as an internal location, such as `/stored/`: it then sends stored "
+                "files itself (`deploy/nginx`). Whoever comes past it gets them from us.",
+                kind="path",
+            ),
+            _location,
+        )
+    )
+    # The two web applications of the management document.
+    cors_origins: tuple[str, ...] = field(
+        metadata=origins(
+            "http://localhost:3000,http://localhost:3001",
+            "Web pages that may use the management routes from a browser. Empty: none but our own.",
+        )
+    )
+    max_upload_mb: int = field(metadata=number(100, "Megabytes of one uploaded file."))
+    rate_limits: bool = field(
+        metadata=choice("on", ("on", "off"), "Whether requests are counted; `off` is for load tests.", made=_on)
+    )
+    # By the name under which routes count (app/http/limits.py).
+    rate_limit_by_name: dict[str, int] = field(hash=False, metadata=rates(RATE_LIMITS, _RATE_LIMITS_ABOUT))
+
+    # --- Who may come in ---------------------------------------------------------------------------------------------
+
+    open_surfaces: frozenset[str] = field(
+        metadata=several(SURFACES, "Surfaces that ask for no credential, for a network you trust. Said at every start.")
+    )
+    voiceworks_admin_password: str | None = field(
+        metadata=secret("The password that `admin` is made with at the first start.", shown="made and shown once")
+    )
+    voiceworks_api_key: str | None = field(metadata=secret("An API key that always works, as an administrator's."))
+    metrics_token: str | None = field(
+        metadata=secret("Opens `/metrics`, and nothing else, to Prometheus: as its bearer token.")
+    )
+    configured_secret_key: str | None = field(
+        metadata=secret(
+            "Signs tokens and addresses. The same on every machine that shares a database.",
+            name="SECRET_KEY",
+            shown="`VAR_DIR/secret.key`, made once",
+        )
+    )
+    access_token_seconds: int = field(metadata=number(3600, "How long an access token is good."))
+    refresh_token_seconds: int = field(metadata=number(30 * 86400, "How long a refresh token is good."))
+
+    # --- Speech ------------------------------------------------------------------------------------------------------
+
+    speech_cache_max_bytes: int = field(
+        metadata=number(2 * 1024**3, "Bytes of spoken audio kept; beyond it, what was heard longest ago goes.")
+    )
+    speech_cache_ttl_days: int = field(metadata=number(30, "Days that spoken audio is kept after it was last heard."))
+    # A live request that could not be answered within a minute is better refused at once.
+    live_waiting_max: int = field(
+        metadata=number(256, "Live requests that may wait at once; further ones are refused.")
+    )
+    live_waiting_share: int = field(metadata=number(128, "How many of them may be of one credential."))
+    live_wait_seconds: int = field(metadata=number(120, "How long a live request waits for its speech."))
+    # Any server with OpenAI's speech API.
+    remote_tts_url: str = field(metadata=url(_HTTP, "Another speech server with OpenAI's API, as a further engine."))
+    remote_tts_api_key: str = field(metadata=text("", "The key of that server.", kind="text, kept secret"))
+    remote_tts_model: str = field(metadata=text("tts-1", "The model to ask it for."))
+    # Its sound is 16-bit PCM at this rate, which such an answer does not tell.
+    remote_tts_sample_rate: int = field(metadata=number(24000, "The rate of its sound, in Hz.", low=8000, high=192000))
+
+    # --- Cleaning up -------------------------------------------------------------------------------------------------
+
+    cleanup_interval_hours: int = field(
+        metadata=number(5, "Hours from one cleanup to the next; 0: none but those asked for.", low=0, high=8760)
+    )
+    cleanup_on_startup: bool = field(metadata=switch(True, "Whether everything is cleaned up when the clock starts."))
+    job_retention_days: int = field(
+        metadata=number(30, "Days that jobs are kept after their end; deployments are kept until removed.", high=36500)
+    )
+    metric_retention_days: int = field(metadata=number(400, "Days that the hourly figures are kept.", high=36500))
+
+    # --- Imports -----------------------------------------------------------------------------------------------------
+
+    mit_ocw_url: str = field(
+        metadata=url(_HTTP, "Where MIT OpenCourseWare is, or a copy of it.", default="https://ocw.mit.edu")
+    )
+    import_allow_private: bool = field(
+        metadata=switch(False, "Whether courses may be fetched from addresses of private networks.")
+    )
+    # The largest archives of MIT OpenCourseWare, which hold their recordings' transcripts and slides.
+    import_max_download_mb: int = field(metadata=number(500, "Megabytes that are fetched of one file of a source."))
+    # What a patient reader asks for.
+    import_pause_seconds: float = field(
+        metadata=decimal(1.0, "The pause between two requests to one server.", low=0, high=60)
+    )
+
+    # --- Webhooks ----------------------------------------------------------------------------------------------------
+
+    voiceworks_webhook_secret: str | None = field(
+        metadata=secret("Signs every message to a `callback_url`.", shown="each account's own")
+    )
+    webhook_allow_private: bool = field(
+        metadata=switch(False, "Whether a `callback_url` may be on this machine or in a private network.")
+    )
+
+    # --- Watching ----------------------------------------------------------------------------------------------------
+
+    flower_port: int = field(metadata=number(5555, "The port of Flower, which shows the workers.", high=65535))
+    flower_url: str = field(
+        metadata=url(
+            _HTTP,
+            "Where people reach Flower, as the page at `/` names it.",
+            shown="`FLOWER_PORT` of the host they came by",
+        )
+    )
+    configured_flower_password: str | None = field(
+        metadata=secret(
+            "What Flower asks of the user `admin`; plain letters, digits and signs (ASCII).",
+            name="FLOWER_PASSWORD",
+            shown="`VAR_DIR/flower.password`, made once",
+            # Browsers do not agree on how to send others.
+            plain=True,
+        )
+    )
+    log_level: str = field(
+        metadata=choice("INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), "The least that a line must be to be written.")
+    )
+    log_format: str = field(metadata=choice("json", ("json", "pretty"), "One JSON object a line, or lines for people."))
+    error_retention_days: int = field(
+        metadata=number(30, "Days that errors are kept; of more than a million rows the oldest go before.", high=3650)
+    )
+    audit_retention_days: int = field(metadata=number(90, "Days that it is kept what administrators did.", high=36500))
 
     @cached_property
     def secret_key(self) -> str:
         """The key that signs tokens: ``SECRET_KEY``, else ``var/secret.key``, made once, its owner's alone."""
-        if self.configured_secret_key:
-            return self.configured_secret_key
-        return _own_secret_key(self.var_dir / "secret.key")
+        return self.configured_secret_key or _made_once(self.var_dir / "secret.key", secrets.token_hex(32))
+
+    @property
+    def flower_password_path(self) -> Path:
+        """Where Flower's password is kept that nobody chose."""
+        return self.var_dir / "flower.password"
+
+    @cached_property
+    def flower_password(self) -> str:
+        """What Flower asks for: ``FLOWER_PASSWORD``, else ``var/flower.password``, made once, its owner's alone."""
+        return self.configured_flower_password or _made_once(self.flower_password_path, secrets.token_urlsafe(18))
 
 
-def _own_secret_key(path: Path) -> str:
+def _made_once(path: Path, fresh_text: str) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Several processes start together: each prepares a key, and the one whose link lands first decides for all.
+    # Several processes start together: each prepares a text, and the one whose link lands first decides for all.
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32))
+        file.write(fresh_text)
     try:
         os.link(fresh, path)
     except FileExistsError:
@@ -93,6 +291,13 @@ def _own_secret_key(path: Path) -> str:
     return path.read_text().strip()
 
 
+def variables() -> Iterator[tuple[str, Variable]]:
+    """Every variable that is read, by name, in the order of the fields."""
+    for each in fields(Settings):
+        if setting := setting_of(each):
+            yield from setting.named(each.name).items()
+
+
 def load() -> Settings:
     """The settings of this process's environment.
 
@@ -100,109 +305,21 @@ def load() -> Settings:
         SettingsError: naming every value that cannot be used.
     """
     env = Env(eager=False)
-    at_least_one = validate.Range(min=1)
-    # Absolute: workers are started from other folders than the one the operator stood in.
-    var_dir = Path(env.str("VAR_DIR", "var") or "var").expanduser().resolve()
-    database_url = env.str("DATABASE_URL", "") or ""
-    redis_url = env.str("REDIS_URL", "") or ""
-    remote_tts_url = env.str("REMOTE_TTS_URL", "") or ""
-    mit_ocw_url = env.str("MIT_OCW_URL", "") or "https://ocw.mit.edu"
-    ports = [port.strip() for port in (env.str("PORTS", "") or "8766").split(",")]
-    proxies = [each.strip() for each in (env.str("TRUSTED_PROXIES", "") or "").split(",") if each.strip()]
-    # The two web applications of the management document.
-    default_origins = "http://localhost:3000,http://localhost:3001"
-    origins = [each.strip() for each in (env.str("CORS_ORIGINS", default_origins) or "").split(",") if each.strip()]
-    open_surfaces = env.list("OPEN_SURFACES", [], subcast=str, validate=validate.ContainsOnly(SURFACES))
-    values: dict[str, Any] = {
-        "host": env.str("HOST", "127.0.0.1"),
-        "flower_port": env.int("FLOWER_PORT", 5555, validate=validate.Range(1, 65535)),
-        # Two processes keep one core each busy at most, and answer 1.5 times what one does (docs/architecture.md).
-        "web_processes": env.int("WEB_PROCESSES", 2, validate=at_least_one),
-        # Of each web process, which takes 3000 connections in all (config/gunicorn.py).
-        "sockets_max": env.int("SOCKETS_MAX", 2500, validate=at_least_one),
-        "rate_limits": env.str("RATE_LIMITS", "on", validate=validate.OneOf(["on", "off"])) == "on",
-        "rate_limit_by_name": {
-            name: env.int(f"RATE_LIMIT_{name.upper()}", rate, validate=at_least_one)
-            for name, rate in RATE_LIMITS.items()
-        },
-        "voiceworks_admin_password": env.str("VOICEWORKS_ADMIN_PASSWORD", None),
-        "voiceworks_api_key": env.str("VOICEWORKS_API_KEY", None),
-        "configured_secret_key": env.str("SECRET_KEY", None),
-        "access_token_seconds": env.int("ACCESS_TOKEN_SECONDS", 3600, validate=at_least_one),
-        "refresh_token_seconds": env.int("REFRESH_TOKEN_SECONDS", 30 * 86400, validate=at_least_one),
-        "speech_cache_max_bytes": env.int("SPEECH_CACHE_MAX_BYTES", 2 * 1024**3, validate=at_least_one),
-        "speech_cache_ttl_days": env.int("SPEECH_CACHE_TTL_DAYS", 30, validate=at_least_one),
-        # A live request that could not be answered within a minute is better refused at once.
-        "live_waiting_max": env.int("LIVE_WAITING_MAX", 256, validate=at_least_one),
-        "live_waiting_share": env.int("LIVE_WAITING_SHARE", 128, validate=at_least_one),
-        "live_wait_seconds": env.int("LIVE_WAIT_SECONDS", 120, validate=at_least_one),
-        "max_upload_mb": env.int("MAX_UPLOAD_MB", 100, validate=at_least_one),
-        "mit_ocw_url": mit_ocw_url,
-        "import_allow_private": env.bool("IMPORT_ALLOW_PRIVATE", False),
-        # The largest archives of MIT OpenCourseWare, which hold their recordings' transcripts and slides.
-        "import_max_download_mb": env.int("IMPORT_MAX_DOWNLOAD_MB", 500, validate=at_least_one),
-        # Between two requests to one server: what a patient reader asks for.
-        "import_pause_seconds": env.float("IMPORT_PAUSE_SECONDS", 1.0, validate=validate.Range(0, 60)),
-        # One key for every message; without it each account has its own.
-        "voiceworks_webhook_secret": env.str("VOICEWORKS_WEBHOOK_SECRET", None),
-        "webhook_allow_private": env.bool("WEBHOOK_ALLOW_PRIVATE", False),
-        # Any server with OpenAI's speech API; its sound is 16-bit PCM at this rate, which such an answer does not tell.
-        "remote_tts_url": remote_tts_url,
-        "remote_tts_api_key": env.str("REMOTE_TTS_API_KEY", "") or "",
-        "remote_tts_model": env.str("REMOTE_TTS_MODEL", "tts-1") or "tts-1",
-        "remote_tts_sample_rate": env.int("REMOTE_TTS_SAMPLE_RATE", 24000, validate=validate.Range(8000, 192000)),
-        "log_level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"])),
-    }
-    stream_redis_url = env.str("STREAM_REDIS_URL", "") or ""
-    faults = _faults(env) + [f"PORTS: {port!r} is no port from 1 to 65535" for port in ports if not _is_port(port)]
-    faults += [f"TRUSTED_PROXIES: {each!r} is no address or network" for each in proxies if _network(each) is None]
-    faults += [
-        f"CORS_ORIGINS: {each!r} is no origin (http://host:port, or * for all)"
-        for each in origins
-        if each != "*" and not re.fullmatch(r"https?://[\w.-]+(:\d+)?", each)
-    ]
-    if database_url and not database_url.startswith(("postgresql://", "postgresql+psycopg://")):
-        faults.append("DATABASE_URL: expected postgresql://…")
-    faults += [
-        f"{name}: expected http://… or https://…"
-        for name, url in (("REMOTE_TTS_URL", remote_tts_url), ("MIT_OCW_URL", mit_ocw_url))
-        if url and not url.startswith(("http://", "https://"))
-    ]
-    faults += [
-        f"{name}: expected redis://, rediss:// or unix://…"
-        for name, url in (("REDIS_URL", redis_url), ("STREAM_REDIS_URL", stream_redis_url))
-        if url and not url.startswith(("redis://", "rediss://", "unix://"))
-    ]
-    if faults:
+    settings = {each.name: setting for each in fields(Settings) if (setting := setting_of(each))}
+    said = {name: setting.read(env, name) for name, setting in settings.items()}
+    if faults := _faults(env):
         raise SettingsError("\n".join(faults))
-    return Settings(
-        var_dir=var_dir,
-        database_url=_with_driver(database_url) or embedded.postgres_url(var_dir),
-        redis_url=redis_url or embedded.valkey_url(var_dir, "queue"),
-        stream_redis_url=stream_redis_url or redis_url or embedded.valkey_url(var_dir, "stream"),
-        embedded_postgres=not database_url,
-        embedded_redis=not redis_url,
-        ports=tuple(map(int, ports)),
-        open_surfaces=frozenset(open_surfaces),
-        cors_origins=tuple(origins),
-        trusted_proxies=tuple(network for each in proxies if (network := _network(each)) is not None),
-        **values,
-    )
-
-
-def _with_driver(url: str) -> str:
-    return url.replace("postgresql://", "postgresql+psycopg://", 1) if url.startswith("postgresql://") else url
-
-
-def _network(text: str) -> Network | None:
-    try:
-        return ipaddress.ip_network(text)
-    except ValueError:
-        return None
-
-
-def _is_port(text: str) -> bool:
-    return text.isdecimal() and 1 <= int(text) <= 65535
+    values: dict[str, Any] = {name: settings[name].made(value) for name, value in said.items()}
+    var_dir, database_url, redis_url = values["var_dir"], values["database_url"], values["redis_url"]
+    values |= {
+        "database_url": database_url or embedded.postgres_url(var_dir),
+        "redis_url": redis_url or embedded.valkey_url(var_dir, "queue"),
+        # One server serves both unless another is named.
+        "stream_redis_url": values["stream_redis_url"] or redis_url or embedded.valkey_url(var_dir, "stream"),
+        "embedded_postgres": not database_url,
+        "embedded_redis": not redis_url,
+    }
+    return Settings(**values)
 
 
 def _faults(env: Env) -> list[str]:

@@ -49,6 +49,9 @@ _GRACE_SECONDS = {
 }
 _OTHER_GRACE_SECONDS = 20.0  # workers look for a stop between two items, seconds apart
 
+# What a program says that is shown on the console, where people read it.
+_SHOWN = {_RELEASE: {"LOG_FORMAT": "pretty"}}
+
 # Half of what Child allows a probe. A web process that listens but is still loading is asked again.
 _HEALTH_SECONDS = 0.25
 
@@ -87,13 +90,13 @@ def command(text: str) -> list[str]:
     return [program, *words]
 
 
-def answers_health(host: str, port: int) -> bool:
-    """Whether ``GET /health`` is answered with 200 there."""
+def answers_health(host: str, port: int, kind: str = "live", *, within_seconds: float = _HEALTH_SECONDS) -> bool:
+    """Whether ``GET /health/live`` (or ``ready``) is answered with 200 there."""
     # A server that listens on every address is asked on this machine's own. http.client would take 50 ms to import.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     try:
-        with socket.create_connection((host, port), timeout=_HEALTH_SECONDS) as connection:
-            connection.sendall(f"GET /health HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
+        with socket.create_connection((host, port), timeout=within_seconds) as connection:
+            connection.sendall(f"GET /health/{kind} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())
             return b" 200 " in connection.recv(64).partition(b"\r\n")[0]
     except OSError:
         return False
@@ -249,7 +252,7 @@ class Supervisor:
             log_path=var_dir / "log" / f"{name}.log",
             pid_path=var_dir / "run" / f"{name}.pid",
             # Unbuffered: what a program said before it died must be in its log.
-            env={**marks, "VAR_DIR": str(var_dir), "PYTHONUNBUFFERED": "1"},
+            env={**marks, "VAR_DIR": str(var_dir), "PYTHONUNBUFFERED": "1", **_SHOWN.get(name, {})},
             cwd=self._folder,
             grace_seconds=_GRACE_SECONDS.get(name, _OTHER_GRACE_SECONDS),
             probe=partial(_READY.get(name, lambda settings: True), self._settings),

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import create_engine, event
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -25,6 +25,14 @@ PERSIST_SECONDS = 20.0
 RESTED_SECONDS = 1.0
 # Errors that say nothing but "not now".
 _TRY_AGAIN = frozenset({"DeadlockDetected", "SerializationFailure"})
+# A host that is gone without a word is noticed after so long; libpq's own defaults are hours. They mean nothing to a
+# Unix socket, and the URL may say otherwise.
+_TCP_LIMITS = {
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
 
 
 class Database:
@@ -62,7 +70,7 @@ class Database:
             max_overflow=pool_size * 2,
             pool_timeout=10,
             pool_recycle=1800,
-            connect_args={"connect_timeout": 5, "options": options.strip()},
+            connect_args={"connect_timeout": 5, "options": options.strip()} | _tcp_limits(url),
             **{"pool_pre_ping": True} | settings,
         )
 
@@ -137,6 +145,11 @@ def is_disconnect(fault: DBAPIError) -> bool:
         "CrashShutdown",
         "CannotConnectNow",
     }
+
+
+def _tcp_limits(url: str) -> dict[str, int]:
+    said = make_url(url).query
+    return {name: value for name, value in _TCP_LIMITS.items() if name not in said}
 
 
 def _note_rest(_: Any, record: Any) -> None:

@@ -1,6 +1,6 @@
-"""What happens after a commit: doorbells for workers and events for watchers.
+"""What happens after a commit: doorbells for workers, events for watchers, ends of jobs for the figures.
 
-Both are registered on the session and leave it only once its transaction is durable, so nobody is told of a row
+All are registered on the session and leave it only once its transaction is durable, so nobody is told of a row
 that a rollback took back. Neither is needed for correctness: the reclaimer rings again and sockets re-read versions.
 """
 
@@ -16,6 +16,7 @@ import redis
 from sqlalchemy.orm import Session
 
 from models import redis_keys
+from models.metrics import families
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +41,32 @@ class Event:
     moves: bool = False
 
 
-Signal = Doorbell | Event
+@dataclass(frozen=True)
+class Ended:
+    """A job came to its end, which is counted; ``waited_seconds`` None of one that never began."""
+
+    kind: str
+    state: str
+    waited_seconds: float | None
+    ran_seconds: float | None
+
+
+Signal = Doorbell | Event | Ended
 Deliver = Callable[[list[Signal]], None]
 
 
 def after_commit(session: Session, signal: Signal) -> None:
     """Sends ``signal`` when, and only when, the session's transaction has been committed."""
     session.info.setdefault("signals", []).append(signal)
+
+
+def count(ended: Ended) -> None:
+    """Adds the end of a job to the figures."""
+    families.JOBS_ENDED.add(ended.kind, ended.state)
+    if ended.waited_seconds is not None:
+        families.JOB_WAITED.observe(ended.kind, seconds=ended.waited_seconds)
+    if ended.ran_seconds is not None:
+        families.JOB_RAN.observe(ended.kind, seconds=ended.ran_seconds)
 
 
 def publish(client: redis.Redis, events: Iterable[Event]) -> None:

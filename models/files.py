@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -20,7 +21,7 @@ _NAMES_AT_ONCE = 1000
 
 
 class FileStore:
-    """Six functions: put, path, size, exists, remove, strays. Object storage could stand behind the same."""
+    """put, path, size, exists, remove, and three for cleaning up. Object storage could stand behind the same."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -74,6 +75,10 @@ class FileStore:
         """Whether the file is there."""
         return self.path(name).exists()
 
+    def is_empty(self) -> bool:
+        """Whether not one file is stored, as in a folder whose disk is not mounted."""
+        return next(self._root.glob("??/*"), None) is None
+
     def remove(self, names: Iterable[str]) -> None:
         """Removes files whose rows are gone; those that are not there are no error."""
         for name in names:
@@ -82,21 +87,31 @@ class FileStore:
     def strays(
         self, known: Callable[[list[str]], set[str]], *, older_than_seconds: float = GRACE_SECONDS
     ) -> Iterator[Path]:
-        """Files that no row points to, and drafts that nobody finished, beyond their grace period.
+        """Files that no row points to, beyond their grace period.
 
-        ``known`` is given some names at a time and says which of them rows point to.
+        ``known`` is given some names at a time and says which of them rows point to. A link is nobody's stored file,
+        and is not followed.
         """
-        old = self._older(time.time() - older_than_seconds)
+        than = time.time() - older_than_seconds
+        folders = (folder for folder in self._root.glob("??") if folder.is_dir() and not folder.is_symlink())
+        old = _older(chain.from_iterable(folder.iterdir() for folder in folders), than)
         while some := list(islice(old, _NAMES_AT_ONCE)):
             kept = known([path.name for path in some])
-            yield from (path for path in some if path.name not in kept)
+            # Once more, just before it goes: it may have been put again since, for a row that is not there yet.
+            yield from _older((path for path in some if path.name not in kept), than)
 
-    def _older(self, than: float) -> Iterator[Path]:
-        for path in chain(self._root.glob("??/*"), self._unfinished.iterdir()):
-            # Gone by now: a draft that got its name, a file that another sweep removed.
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < than:
-                    yield path
+    def drafts(self, *, older_than_seconds: float = GRACE_SECONDS) -> Iterator[Path]:
+        """What was begun to be written and never finished, beyond its grace period."""
+        return _older(self._unfinished.iterdir(), time.time() - older_than_seconds)
+
+
+def _older(paths: Iterable[Path], than: float) -> Iterator[Path]:
+    for path in paths:
+        # Gone by now: a draft that got its name, a file that another sweep removed.
+        with suppress(FileNotFoundError):
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_mtime < than:
+                yield path
 
 
 def _sync_folder(folder: Path) -> None:

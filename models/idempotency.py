@@ -118,9 +118,16 @@ def drop(session: Session, claimed: Claim) -> None:
     session.execute(delete(IdempotentAnswer).where(*_own(claimed)))
 
 
-def forget_old(session: Session) -> None:
-    """Removes answers that are not given again."""
-    session.execute(delete(IdempotentAnswer).where(IdempotentAnswer.created_at < _ago(KEPT_SECONDS)))
+def forget_old(session: Session) -> int:
+    """Removes answers that are not given again; how many there were."""
+    gone = delete(IdempotentAnswer).where(IdempotentAnswer.created_at < _ago(KEPT_SECONDS))
+    return len(session.scalars(gone.returning(IdempotentAnswer.key)).all())
+
+
+def count_old(session: Session) -> int:
+    """How many ``forget_old`` would remove."""
+    old = select(func.count()).where(IdempotentAnswer.created_at < _ago(KEPT_SECONDS))
+    return session.scalar(old) or 0
 
 
 def _own(claimed: Claim) -> tuple[Any, ...]:

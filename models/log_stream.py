@@ -30,7 +30,7 @@ LONGEST = 2_000
 
 
 class LogStream(logging.Handler):
-    """A handler that publishes ``{timestamp, level, logger, message, request_id}``.
+    """A handler that publishes ``{timestamp, level, logger, message, request_id, job_id}``.
 
     Attributes:
         dropped: How many lines were lost in this process and not yet told of.
@@ -120,6 +120,7 @@ def _line(record: logging.LogRecord) -> Line:
         "logger": record.name,
         "message": logs.without_credentials(message)[:LONGEST],
         "request_id": logs.request_id.get(),
+        "job_id": logs.job_id.get(),
     }
 
 

@@ -13,8 +13,24 @@ RECENT_LOGS = "logs:recent"
 RECENT_LOGS_KEPT = 500
 RECENT_LOGS_SECONDS = 7 * 24 * 3600
 
-# Lives for ever: how often speech was found ready and how often it had to be made.
-SPEECH_COUNTERS = "counters:speech"
+# Lives for ever: what was counted, by series (models/metrics).
+METRICS_TOTAL = "metrics:total"
+
+
+def metrics_minute(minute: int) -> str:
+    """What was counted in one minute since 1970; lives as long as its hour may still be kept in Postgres anew."""
+    return f"metrics:minute:{minute}"
+
+
+METRICS_MINUTE_SECONDS = 6 * 3600
+
+
+def metrics_batch(process_id: str) -> str:
+    """The number of the last batch that a process wrote; asked for only when a write seemed to fail."""
+    return f"metrics:batch:{process_id}"
+
+
+METRICS_BATCH_SECONDS = 3600
 
 # Progress of one job is published at most once in this time, whoever works on it.
 PROGRESS_GAP_MILLISECONDS = 250
@@ -58,6 +74,10 @@ def speech_piece(job_id: str, number: int) -> str:
     """A piece of it that was handed over."""
     return f"speech-piece:{job_id}:{number}"
 
+
+# When the clock (beat) rang somebody last; it rings every five seconds, so that one that is gone is missed soon.
+CLOCK = "clock:rang"
+CLOCK_SECONDS = 20
 
 # A text of 20,000 characters takes a slow engine a few minutes.
 SPEECH_PLAN_SECONDS = 600

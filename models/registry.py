@@ -2,7 +2,10 @@
 
 from models import (
     accounts,
+    audit,
     curricula,
+    curriculum_assets,
+    error_reports,
     idempotency,
     pronunciations,
     sessions,
@@ -15,11 +18,16 @@ from models import (
 )
 from models.base import Base
 from models.jobs import tables
+from models.metrics import hours
 
 __all__ = [
     "Base",
     "accounts",
+    "audit",
     "curricula",
+    "curriculum_assets",
+    "error_reports",
+    "hours",
     "idempotency",
     "pronunciations",
     "sessions",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
-from config import settings
+from config import logs, settings
 from config.settings import Settings
 from models import accounts, migrations
 from models.db import Database
@@ -14,12 +13,13 @@ from models.errors import ModelError
 
 def main() -> int:
     """Exit status 0 once the database is ready for this version."""
-    logging.basicConfig(level=logging.WARNING)
     try:
         configured = settings.load()
     except settings.SettingsError as fault:
         print(fault, file=sys.stderr)
         return 2
+    # Its log is shown to whoever starts everything: what is as it should be is not worth a line.
+    logs.configure("WARNING", configured.log_format)
     try:
         return _prepare(configured)
     except ModelError as fault:

@@ -115,9 +115,14 @@ def _role_now(caller: Caller, of_account: str) -> str:
     return of_account if caller.sign_in_id is not None else role_now(caller.role, of_account)
 
 
-def forget_old(session: Session) -> None:
-    """Removes sign-ins that can never be refreshed again."""
-    session.execute(delete(SignIn).where(SignIn.expires_at < func.now()))
+def forget_old(session: Session) -> int:
+    """Removes sign-ins that can never be refreshed again; how many there were."""
+    return len(session.scalars(delete(SignIn).where(SignIn.expires_at < func.now()).returning(SignIn.id)).all())
+
+
+def count_old(session: Session) -> int:
+    """How many ``forget_old`` would remove."""
+    return session.scalar(select(func.count()).where(SignIn.expires_at < func.now())) or 0
 
 
 def _interval(seconds: int) -> object:

@@ -1,11 +1,11 @@
-"""What speech is let go when there is too much of it, or nobody has asked for it for long."""
+"""What speech is let go when there is too much of it; what is too old: ``speech_expiry``."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from models.speech_clips import MAKING, READY, SpeechClip
@@ -16,34 +16,43 @@ from models.speech_renditions import SpeechRendition, figures
 BATCH = 1000
 
 
-def evict(session: Session, *, max_bytes: int, ttl_days: int) -> int:
-    """How many bytes went: expired clips, then, above ``max_bytes``, the least recently used down to 80 % of it.
+@dataclass(frozen=True)
+class Evicted:
+    """What was let go: bytes, and the files of the rows that are gone, which others may point to."""
 
-    Pinned clips stay; derived forms go before the clips they were made from. The files go with the next sweep.
+    size_bytes: int = 0
+    files: frozenset[str] = frozenset()
+
+
+def evict(session: Session, *, max_bytes: int) -> Evicted:
+    """What went, of a cache above ``max_bytes``: the least recently used, down to 80 % of it.
+
+    Pinned clips stay; derived forms go before the clips they were made from. The files are the caller's to remove.
     """
-    old = SpeechClip.last_used_at < func.now() - timedelta(days=ttl_days)
-    before = figures(session)[1]
-    # With them what was never made, such as a text without a word.
-    gone = delete(SpeechClip).where(SpeechClip.state != MAKING, ~pinned(), old).returning(SpeechClip.state)
-    present = figures(session)[1] if session.scalars(gone).all() else before
-    if present > max_bytes:
-        goal = int(max_bytes * 0.8)
-        own = SpeechRendition.is_clip()
-        present -= _evict(session, present - goal, SpeechRendition, ~own)
-        present -= _evict(session, present - goal, SpeechClip, own)
-    return before - present
+    present = figures(session)[1]
+    if present <= max_bytes:
+        return Evicted()
+    wanted = present - int(max_bytes * 0.8)
+    own = SpeechRendition.is_clip()
+    files: set[str] = set()
+    freed = _evict(session, wanted, files, SpeechRendition, ~own)
+    freed += _evict(session, wanted - freed, files, SpeechClip, own)
+    return Evicted(present - figures(session)[1], frozenset(files))
 
 
 def empty(session: Session) -> tuple[int, int]:
-    """How many clips and bytes went: all that is neither pinned nor being made. The files go with the next sweep."""
+    """How many clips and bytes went: all that is neither pinned nor being made. The files go with the next cleanup."""
     before = figures(session)[1]
     gone = delete(SpeechClip).where(SpeechClip.state != MAKING, ~pinned()).returning(SpeechClip.state)
     clips = sum(state == READY for state in session.scalars(gone))
     return clips, before - figures(session)[1]
 
 
-def _evict(session: Session, wanted_bytes: int, table: Any, which: Any) -> int:
-    """Removes rows of ``table`` whose renditions match ``which``, least recently used first; the bytes that went."""
+def _evict(session: Session, wanted_bytes: int, files: set[str], table: Any, which: Any) -> int:
+    """Removes rows of ``table`` whose renditions match ``which``, least recently used first; the bytes that went.
+
+    The names of their files are added to ``files``.
+    """
     oldest = (
         select(SpeechRendition.clip_key, SpeechRendition.size_bytes)
         .join(SpeechClip, SpeechClip.key == SpeechRendition.clip_key)
@@ -59,8 +68,11 @@ def _evict(session: Session, wanted_bytes: int, table: Any, which: Any) -> int:
                 break
             doomed.append(key)
             freed += size_bytes
+        theirs = SpeechRendition.clip_key.in_(doomed)
         if table is SpeechClip:
+            # All that there still is of them goes with them.
+            files.update(session.scalars(select(SpeechRendition.file).where(theirs)))
             session.execute(delete(SpeechClip).where(SpeechClip.key.in_(doomed)))
         else:
-            session.execute(delete(SpeechRendition).where(SpeechRendition.clip_key.in_(doomed), which))
+            files.update(session.scalars(delete(SpeechRendition).where(theirs, which).returning(SpeechRendition.file)))
     return freed

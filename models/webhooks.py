@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, func, select, text, update
+from sqlalchemy import ColumnElement, ForeignKey, Index, delete, func, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models.base import Base, iso, new_id, utc_now
@@ -72,6 +72,9 @@ class Claimed:
     payload: dict[str, Any]
     attempt: int
     account_id: str | None
+    job_id: str
+    # Of the request that the job came of.
+    request_id: str | None
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def claim(session: Session, *, but_to: Sequence[str] = ()) -> Claimed | None:
     ``but_to`` names receivers (``receiver``) that are not to get any now.
     """
     due = (
-        select(WebhookDelivery, Job.account_id)
+        select(WebhookDelivery, Job.account_id, Job.request_id)
         .join(Job, Job.id == WebhookDelivery.job_id)
         .where(WebhookDelivery.state == PENDING, WebhookDelivery.due_at <= func.now())
         .where(func.lower(func.substring(WebhookDelivery.url, _RECEIVER)).not_in(but_to))
@@ -152,10 +155,10 @@ def claim(session: Session, *, but_to: Sequence[str] = ()) -> Claimed | None:
     found = session.execute(due).one_or_none()
     if found is None:
         return None
-    row, account_id = found
+    row, account_id, request_id = found
     row.attempts += 1
     row.due_at = utc_now() + timedelta(seconds=LEASE_SECONDS)
-    return Claimed(row.id, row.url, row.payload, row.attempts, account_id)
+    return Claimed(row.id, row.url, row.payload, row.attempts, account_id, row.job_id, request_id)
 
 
 def settle(session: Session, claimed: Claimed, outcome: Outcome, *, now: datetime | None = None) -> None:
@@ -181,6 +184,20 @@ def settle(session: Session, claimed: Claimed, outcome: Outcome, *, now: datetim
         asked = min(outcome.retry_after_seconds or 0.0, LONGEST_ASKED_SECONDS)
         # The last attempt is at the very end of the day.
         row.due_at = min(now + timedelta(seconds=max(pause, asked)), gives_up)
+
+
+def forget_old(session: Session, days: int) -> int:
+    """Removes deliveries that ended so long ago, of jobs that are kept longer; how many there were."""
+    return len(session.scalars(delete(WebhookDelivery).where(_old(days)).returning(WebhookDelivery.id)).all())
+
+
+def count_old(session: Session, days: int) -> int:
+    """How many ``forget_old`` would remove."""
+    return session.scalar(select(func.count()).where(_old(days))) or 0
+
+
+def _old(days: int) -> ColumnElement[bool]:
+    return (WebhookDelivery.state != PENDING) & (WebhookDelivery.finished_at < func.now() - timedelta(days=days))
 
 
 def of_job(session: Session, job_id: str) -> list[WebhookDelivery]:

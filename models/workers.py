@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import BigInteger, Table, bindparam, delete, func, select, update
+from sqlalchemy import BigInteger, ColumnElement, Double, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 from sqlalchemy.types import Text
@@ -21,7 +21,11 @@ ALIVE_SECONDS = 15.0
 
 
 class Worker(Base):
-    """One worker process. ``engines`` maps what it has loaded to the revision."""
+    """One worker process. ``engines`` maps what it has loaded to the revision.
+
+    ``cpu_percent`` is of one core, since the heartbeat before; ``gpu`` (None without one) has ``uuid``,
+    ``name``, ``memory_total_bytes``, ``memory_used_bytes`` and ``utilization_percent``.
+    """
 
     __tablename__ = "workers"
 
@@ -32,6 +36,8 @@ class Worker(Base):
     lanes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     engines: Mapped[dict[str, Any]]
     memory_bytes: Mapped[int] = mapped_column(BigInteger)
+    cpu_percent: Mapped[float | None] = mapped_column(Double)
+    gpu: Mapped[dict[str, Any] | None]
     current_unit: Mapped[str | None]
     draining: Mapped[bool] = mapped_column(default=False)
     started_at: Mapped[datetime]
@@ -77,13 +83,24 @@ def register(session: Session, presence: Presence) -> None:
     session.execute(insert(Worker).values(**values).on_conflict_do_update(index_elements=[Worker.node], set_=values))
 
 
-def beat(session: Session, node: str, *, current_unit: str | None, memory_bytes: int) -> None:
-    """The worker still lives."""
-    session.execute(
-        update(Worker)
-        .where(Worker.node == node)
-        .values(heartbeat_at=func.now(), current_unit=current_unit, memory_bytes=memory_bytes)
-    )
+def beat(
+    session: Session,
+    node: str,
+    *,
+    current_unit: str | None,
+    memory_bytes: int,
+    cpu_percent: float | None = None,
+    gpu: dict[str, Any] | None = None,
+) -> None:
+    """The worker still lives, and this is what it uses (as ``Worker`` has it)."""
+    values = {
+        "heartbeat_at": func.now(),
+        "current_unit": current_unit,
+        "memory_bytes": memory_bytes,
+        "cpu_percent": cpu_percent,
+        "gpu": gpu,
+    }
+    session.execute(update(Worker).where(Worker.node == node).values(**values))
 
 
 def leave(session: Session, node: str) -> None:
@@ -91,9 +108,18 @@ def leave(session: Session, node: str) -> None:
     session.execute(update(Worker).where(Worker.node == node).values(draining=True))
 
 
-def forget_old(session: Session) -> None:
-    """Removes workers that have not been heard of for a day."""
-    session.execute(delete(Worker).where(Worker.heartbeat_at < func.now() - timedelta(days=1)))
+def forget_old(session: Session) -> int:
+    """Removes workers that have not been heard of for a day; how many there were."""
+    return len(session.scalars(delete(Worker).where(_of_long_ago()).returning(Worker.node)).all())
+
+
+def count_old(session: Session) -> int:
+    """How many ``forget_old`` would remove."""
+    return session.scalar(select(func.count()).where(_of_long_ago())) or 0
+
+
+def _of_long_ago() -> ColumnElement[bool]:
+    return Worker.heartbeat_at < func.now() - timedelta(days=1)
 
 
 def engines(session: Session) -> dict[str, EngineState]:

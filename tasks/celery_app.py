@@ -32,7 +32,15 @@ def broker_url(redis_url: str) -> str:
     return f"redis+socket://{path}?virtual_host={query.removeprefix('db=') or '0'}"
 
 
-app = Celery("voiceworks")
+class _Quiet(Celery):
+    """Celery without the banner of its clock, which is no log line (of its workers: tasks/worker.py)."""
+
+    @property
+    def Beat(self) -> Any:  # noqa: N802 - Celery's name
+        return lambda **options: super(_Quiet, self).Beat(**options | {"quiet": True})
+
+
+app = _Quiet("voiceworks")
 app.conf.update(
     broker_url=broker_url(_settings.redis_url),
     task_queues=[Queue(lane) for lane in LANES],
@@ -67,6 +75,8 @@ app.conf.update(
         # expires: after a pause nobody wants the missed ones.
         "reclaim": {"task": "upkeep.reclaim", "schedule": 5.0, "options": {"queue": "upkeep", "expires": 5}},
         "trim": {"task": "upkeep.trim_cache", "schedule": 60.0, "options": {"queue": "upkeep", "expires": 60}},
+        "clean": {"task": "upkeep.due", "schedule": 60.0, "options": {"queue": "upkeep", "expires": 60}},
+        "hours": {"task": "upkeep.keep_hours", "schedule": 600.0, "options": {"queue": "upkeep", "expires": 600}},
         "deliver": {"task": "outbox.deliver", "schedule": 5.0, "options": {"queue": "io", "expires": 5}},
     },
 )
@@ -113,10 +123,32 @@ def _trim_cache() -> None:
     upkeep.trim_cache()
 
 
+@app.task(name="upkeep.due")
+def _due(*, starting: bool = False) -> None:
+    from tasks import cleanup
+
+    cleanup.due(starting=starting)
+
+
+@app.task(name="upkeep.keep_hours")
+def _keep_hours() -> None:
+    from tasks import upkeep
+
+    upkeep.keep_hours()
+
+
 @signals.beat_init.connect
 def _show_logs(**_: Any) -> None:
     # The web process and the command line import this too; workers see to it in tasks/worker.py.
     LogStream(_settings.redis_url).install()
 
 
-logs.configure(_settings.log_level)
+@signals.beat_init.connect
+def _begin_clock(**_: Any) -> None:
+    """Says from now on that the clock goes, and that it has just begun to."""
+    from tasks import clock
+
+    clock.begin(app, _settings)
+
+
+logs.configure(_settings.log_level, _settings.log_format)

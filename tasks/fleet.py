@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
+import os
 import sys
 from dataclasses import dataclass, field
 from signal import Signals
 
-from config import settings, voices
+from config import logs, settings, voices
 from config.child import Child
 from config.group import Group, stopping_on_signals
 from workers import device
+
+log = logging.getLogger("fleet")
 
 # The longest sentence on a slow core, and a margin; the supervisor gives the fleet itself a little more.
 GRACE_SECONDS = 25.0
 # What a worker reads at its start (tasks/worker.py); not imported from there, because that loads Celery.
 ENGINES, THREADS, DEVICE = "WORKER_ENGINES", "WORKER_THREADS", "WORKER_DEVICE"
 READY_FILE = "WORKER_READY_FILE"
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
 # The pools of config/voices.toml that not every machine can serve.
 _GPU, _REMOTE = "gpu", "remote"
 # What the engines of the GPU's pool are made of (requirements/gpu.in).
@@ -82,8 +87,14 @@ def _bulk(pool: str, number: int, *, nice: int = 10, awaited: bool = True) -> Me
 
 def _on_gpu(gpu: int) -> Member:
     # Pinned: the process sees this GPU alone, as its first.
-    env = _env(_GPU, 1) | {"CUDA_VISIBLE_DEVICES": str(gpu), DEVICE: "cuda:0"}
+    env = _env(_GPU, 1) | {_VISIBLE: _driver_name(gpu), DEVICE: "cuda:0"}
     return Member(f"gpu{gpu}", (voices.live_lane(_GPU), voices.background_lane(_GPU)), 0, env, awaited=False)
+
+
+def _driver_name(gpu: int) -> str:
+    """What the driver calls a GPU: where an operator left us some of them, they are counted from those."""
+    chosen = [name.strip() for name in os.environ.get(_VISIBLE, "").split(",") if name.strip()]
+    return chosen[gpu] if gpu < len(chosen) else str(gpu)
 
 
 def _env(pool: str, threads: int) -> dict[str, str]:
@@ -126,8 +137,9 @@ def _child(configured: settings.Settings, member: Member) -> Child:
 def main() -> int:
     """Runs the fleet until it is told to stop; a worker that dies is started again."""
     configured = settings.load()
+    logs.configure(configured.log_level, configured.log_format)
     wanted = members(device.cores(), gpus=usable_gpus(), remote=bool(configured.remote_tts_url))
-    group = Group(stages(configured, wanted), say=lambda line: print(line, flush=True), failed_starts=None)
+    group = Group(stages(configured, wanted), say=log.info, failed_starts=None)
     with stopping_on_signals(group.stop):
         return group.run()
 

@@ -37,6 +37,7 @@ KINDS: dict[str, Kind] = {
         # Each try goes on with the stage at which the last one ended; the outside may be away for ten minutes.
         Kind("imports.run", "tasks.imports:run", id_prefix="import_", attempts=5),
         Kind("deployments.voice", "tasks.speech:batch_text", sliced=True, attempts=6),
+        Kind("upkeep.cleanup", "tasks.cleanup:clean", id_prefix="cleanup_"),
     )
 }
 

@@ -12,6 +12,7 @@ from collections import Counter
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from config.logs import belonging
 from models import webhooks
 from models.webhooks import Claimed, Outcome
 from tasks.process import Process, current
@@ -67,7 +68,8 @@ def _send_while_due(process: Process, first: Claimed) -> None:
     claimed: Claimed | None = first
     while claimed is not None:
         try:
-            _send(process, claimed)
+            with belonging(request=claimed.request_id, job=claimed.job_id):
+                _send(process, claimed)
         except SQLAlchemyError as fault:
             # Its lease ends, and it is sent again: the receiver knows it by its id.
             log.warning("What became of delivery %s was not stored: %s", claimed.id, fault)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import socket
@@ -22,10 +23,14 @@ from config.settings import Settings
 from models import workers
 from models.db import Database
 from models.files import FileStore
+from models.metrics import counting
 from models.workers import HEARTBEAT_SECONDS, Presence
 from tasks import submit
+from workers.usage import GpuUse, ProcessorUse
 
 log = logging.getLogger(__name__)
+
+COUNT_SECONDS = 1.0
 
 # Extends what is held under these tokens, and says which of them still hold.
 Renew = Callable[[Session, Iterable[str], float], set[str]]
@@ -53,6 +58,8 @@ class Process:
         self._lost: set[str] = set()
         self._lock = threading.Lock()
         self._leaving = threading.Event()
+        self._processor = ProcessorUse()
+        self._gpu: GpuUse | None = None
 
     @contextmanager
     def holding(self, token: str, renew: Renew, seconds: float) -> Iterator[None]:
@@ -71,8 +78,13 @@ class Process:
         return token in self._lost
 
     def start_heartbeat(self) -> None:
-        """Renews leases and the entry in the register every ``HEARTBEAT_SECONDS``, as long as the process lives."""
+        """Renews leases and the entry in the register every ``HEARTBEAT_SECONDS``, as long as the process lives.
+
+        Once a second, and at its end, it writes what it has counted.
+        """
         threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True).start()
+        threading.Thread(target=self._count_for_ever, name="metrics", daemon=True).start()
+        atexit.register(self._write_counts)
 
     def register(self, *, device: str, lanes: list[str], engines: dict[str, str]) -> None:
         """Says that this process is ready for work."""
@@ -85,6 +97,7 @@ class Process:
             engines=engines,
             memory_bytes=psutil.Process().memory_info().rss,
         )
+        self._gpu = GpuUse(device)
         self.database.persist(lambda session: workers.register(session, presence))
 
     def leave(self) -> None:
@@ -109,13 +122,31 @@ class Process:
                 # Leases outlive several missed beats; the next one may succeed.
                 log.warning("Heartbeat of %s failed: %s", self.node, fault)
 
+    def _count_for_ever(self) -> None:
+        while True:
+            time.sleep(COUNT_SECONDS)
+            self._write_counts()
+
+    def _write_counts(self) -> None:
+        try:
+            counting.flush(self.redis)
+        except redis.RedisError as fault:
+            log.warning("Figures of %s are written later: %s", self.node, fault)
+
     def beat(self) -> None:
         """One heartbeat: every lease held is extended, those that are gone are marked lost."""
         with self._lock:
             leases = dict(self._leases)
-        memory = psutil.Process().memory_info().rss
+        memory, busy = psutil.Process().memory_info().rss, self._processor.percent()
         with self.database.transaction(durable=False) as session:
-            workers.beat(session, self.node, current_unit=self.current_unit, memory_bytes=memory)
+            workers.beat(
+                session,
+                self.node,
+                current_unit=self.current_unit,
+                memory_bytes=memory,
+                cpu_percent=busy,
+                gpu=self._gpu.latest() if self._gpu else None,
+            )
         kept: set[str] = set()
         for lease in set(leases.values()):
             tokens = [token for token, other in leases.items() if other == lease]

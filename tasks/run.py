@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from config.logs import request_id
+from config.logs import belonging
 from models import events, workers
 from models.db import is_disconnect
 from models.errors import LeaseLost
@@ -169,16 +169,19 @@ def _perform(process: Process, kind: Kind, body: Body, job: Job, unit: Job | Job
         return units.renew(session, table, tokens, lease_seconds=seconds)
 
     assert unit.token is not None
-    mark = request_id.set(job.request_id)
     process.current_unit = f"{kind.name} {unit.id}"
-    try:
-        with process.holding(unit.token, renew, kind.lease_seconds):
-            _settle(process, kind, unit, body, Work(process, kind, job, unit))
-    except LeaseLost:
-        log.info("%s %s was taken over or stopped; the work is thrown away", kind.name, unit.id)
-    finally:
-        process.current_unit = None
-        request_id.reset(mark)
+    with belonging(request=job.request_id, job=job.id):
+        try:
+            with process.holding(unit.token, renew, kind.lease_seconds):
+                _settle(process, kind, unit, body, Work(process, kind, job, unit))
+        except LeaseLost:
+            log.info("%s %s was taken over or stopped; the work is thrown away", kind.name, unit.id)
+        except Exception:
+            # What Celery says of it does not name the request.
+            log.exception("What became of %s %s could not be stored", kind.name, unit.id)
+            raise
+        finally:
+            process.current_unit = None
 
 
 def _settle(process: Process, kind: Kind, unit: Job | JobItem, body: Body, work: Work) -> None:
@@ -198,6 +201,7 @@ def _settle(process: Process, kind: Kind, unit: Job | JobItem, body: Body, work:
         why = parked
         process.database.persist(lambda session: _park(session, unit, why), durable=False)
     except WorkError as fault:
+        log.warning("%s %s failed: %s (%s)", kind.name, unit.id, fault.message, fault.code)
         _store_failure(process, kind, unit, fault.code, fault.message, retry=isinstance(fault, RetryLater))
     except Exception:
         log.exception("%s %s failed", kind.name, unit.id)

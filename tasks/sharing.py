@@ -12,11 +12,13 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import redis
 from kombu.exceptions import OperationalError
 
+from config.logs import belonging
 from models import workers
 from models.speech_pieces import Pieces
 from tasks.celery_app import app
@@ -72,7 +74,14 @@ class Sharing:
         lane = self._work.job.lane
         written = [asdict(utterance) for utterance in self._utterances]
         try:
-            self._pieces.open({"engine": self._provider.name, "lane": lane, "utterances": written})
+            self._pieces.open(
+                {
+                    "engine": self._provider.name,
+                    "lane": lane,
+                    "utterances": written,
+                    "request_id": self._work.job.request_id,
+                }
+            )
             self._open = True
             for _ in range(helpers):
                 app.send_task(TASK, args=[self._work.job.id], queue=lane)
@@ -127,6 +136,11 @@ def help_with(job_id: str) -> None:
     plan = pieces.plan()
     if plan is None:
         return
+    with belonging(request=plan.get("request_id"), job=job_id):
+        _help(job_id, pieces, plan)
+
+
+def _help(job_id: str, pieces: Pieces, plan: dict[str, Any]) -> None:
     try:
         provider = resident.engine(plan["engine"])
     except RetryLater:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,6 +15,7 @@ from config.versions import AUDIO_FORMATS, CLIP_FORMAT
 from models import speech_clips, speech_renditions, speech_streams
 from models.files import FileStore
 from models.jobs import work as units
+from models.metrics import families
 from models.speech_clips import ClipSpec
 from models.speech_renditions import Form, Found, MadeFile
 from tasks.run import Done, Parked, Work
@@ -79,6 +81,7 @@ def _make(work: Work, spec: ClipSpec, token: str, form: Form, *, streamed: bool)
     provider = resident.engine(spec.engine)
     outlet = Outlet(work.process.streams, work.job.id, form, provider.sample_rate_hz) if streamed else None
     sharing = Sharing(work, provider) if work.kind.live else None
+    began = time.perf_counter()
     try:
         with work.process.holding(token, _renew_clip, work.kind.lease_seconds):
             speech = speak_text(
@@ -92,6 +95,8 @@ def _make(work: Work, spec: ClipSpec, token: str, form: Form, *, streamed: bool)
                 heard=outlet.hear if outlet else None,
                 share=sharing,
             )
+            families.SYNTHESIS_SECONDS.add(spec.engine, by=time.perf_counter() - began)
+            families.AUDIO_SECONDS.add(spec.engine, by=speech.clip.duration_seconds)
             if outlet:
                 outlet.close()
             files = [store(work.process.files, speech.clip, each) for each in dict.fromkeys((CLIP_FORM, form))]

@@ -14,13 +14,13 @@ from kombu.exceptions import OperationalError
 from sqlalchemy.orm import Session
 
 from config import voices
-from config.logs import request_id
+from config.logs import belonging, request_id
 from config.settings import Settings
 from models import events, idle_workers, workers
 from models.base import new_id
 from models.db import Database
 from models.errors import Unavailable
-from models.events import Doorbell, Event, Signal
+from models.events import Doorbell, Ended, Event, Signal
 from models.jobs import lifecycle
 from models.jobs.tables import Job
 from tasks import kinds
@@ -39,7 +39,7 @@ def open_redis(url: str, *, connections: int = 50) -> redis.Redis:
 
 
 def open_database(settings: Settings, client: redis.Redis, *, pool_size: int = 10) -> Database:
-    """The database whose commits ring workers and tell watchers."""
+    """The database whose commits ring workers, tell watchers and are counted."""
 
     def deliver(signals: list[Signal]) -> None:
         # Events first: whoever is woken may publish the next one before we had published ours.
@@ -47,6 +47,8 @@ def open_database(settings: Settings, client: redis.Redis, *, pool_size: int = 1
         for signal in signals:
             if isinstance(signal, Doorbell):
                 ring(signal, client)
+            elif isinstance(signal, Ended):
+                events.count(signal)
 
     return Database(settings.database_url, deliver, pool_size=pool_size)
 
@@ -110,7 +112,11 @@ def submit(
         run_after=run_after,
     )
     doorbells = min(open_items, able) if kind.sliced else 1
-    return lifecycle.submit(session, new, doorbells=0 if run_after else doorbells)
+    job, is_new = lifecycle.submit(session, new, doorbells=0 if run_after else doorbells)
+    if is_new:
+        with belonging(request=job.request_id, job=job.id):
+            log.info("%s was submitted to lane %s", kind.name, lane)
+    return job, is_new
 
 
 def resume(session: Session, job_id: str, *, lane: str) -> Job:

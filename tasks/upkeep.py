@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import time
 from collections import defaultdict
-from contextlib import suppress
-from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from models import idempotency, imports, sign_ins, speech_clips, speech_eviction, speech_renditions, workers
+from models import speech_clips, speech_eviction, workers
 from models.events import Doorbell
 from models.jobs import lapses, queries, waiters
 from models.jobs import work as units
-from tasks import submit
+from models.metrics import reading
+from tasks import submit, sweep_rows
 from tasks.kinds import KINDS
 from tasks.process import Process, current
 
 log = logging.getLogger(__name__)
 
-# What servers may say is unchanged, for those who bring their courses up to date every week or so.
-FETCHED_SECONDS = 14 * 86400.0
+# Files of evicted speech that were written a moment ago: each round looks at them again. Those that are forgotten with
+# the process are found by a cleanup.
+_young: set[str] = set()
 
 ATTEMPTS = {kind.name: kind.attempts for kind in KINDS.values()}
 
@@ -65,59 +63,20 @@ def reclaim() -> None:
 
 
 def trim_cache() -> None:
-    """Keeps speech within its size and age, then removes files that no row points to."""
+    """Keeps speech within its size; what ages is for cleanups (tasks/cleanup.py)."""
     process = current()
-    settings = process.settings
     with process.database.transaction() as session:
-        freed = speech_eviction.evict(
-            session, max_bytes=settings.speech_cache_max_bytes, ttl_days=settings.speech_cache_ttl_days
-        )
-        workers.forget_old(session)
-        sign_ins.forget_old(session)
-        idempotency.forget_old(session)
-    removed = _sweep(process)
-    clear_imports(process)
-    if freed or removed:
-        log.info("Speech cache trimmed", extra={"bytes_evicted": freed, "files_removed": removed})
+        evicted = speech_eviction.evict(session, max_bytes=process.settings.speech_cache_max_bytes)
+    removed, young = sweep_rows.remove_let_go(process, evicted.files | _young)
+    # Changed only now: when Postgres is away, those of before are looked at again.
+    _young.clear()
+    _young.update(young)
+    if evicted.size_bytes or removed.files:
+        log.info("Speech cache trimmed", extra={"bytes_evicted": evicted.size_bytes, "files_removed": removed.files})
 
 
-def clear_imports(process: Process) -> None:
-    """Removes what imports left that ended a while ago, or never became jobs, and old files from the web."""
-    folders = imports.folders(process.settings.var_dir)
-    # One that is younger may be of an import whose row is about to be written.
-    old = [path for place in (folders.root, folders.uploads) for path in _older(place, imports.KEPT_SECONDS)]
-    left = {path.name: path for path in old if path not in (folders.uploads, folders.cache)}
-    if left:
-        with process.database.reading() as session:
-            over = imports.over(session, list(left))
-        for name in over:
-            shutil.rmtree(left[name], ignore_errors=True)
-            with suppress(OSError):
-                left[name].unlink()
-    for path in _older(folders.cache, FETCHED_SECONDS):
-        path.unlink(missing_ok=True)
-
-
-def _older(folder: Path, seconds: float) -> list[Path]:
-    before = time.time() - seconds
-    found = []
-    for path in folder.glob("*"):
-        # Another worker may be done with it at this moment.
-        with suppress(FileNotFoundError):
-            if path.stat().st_mtime < before:
-                found.append(path)
-    return found
-
-
-def _sweep(process: Process) -> int:
-    """How many files were removed that no row points to."""
-
-    def known(names: list[str]) -> set[str]:
-        with process.database.reading() as session:
-            return speech_renditions.known_files(session, names)
-
-    removed = 0
-    for path in process.files.strays(known):
-        path.unlink(missing_ok=True)
-        removed += 1
-    return removed
+def keep_hours() -> None:
+    """Keeps what was counted in each hour, so that it is there when Redis is not."""
+    process = current()
+    with process.database.transaction(durable=False) as session:
+        reading.keep_hours(session, process.redis)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import threading
 from pathlib import Path
 from typing import Any
 
 from celery import signals
+from celery.apps import worker as celery_worker
 
-from config import voices
+from config import logs, settings, voices
+from config.logs import job_id
 from config.settings import Settings
 from models import idle_workers
 from models.log_stream import LogStream
@@ -27,6 +30,20 @@ THREADS = "WORKER_THREADS"
 DEVICE = "WORKER_DEVICE"
 # Made once the worker can take work, for whoever waits to start the next.
 READY_FILE = "WORKER_READY_FILE"
+
+
+@signals.celeryd_init.connect
+def _speak_in_lines(instance: Any, **_: Any) -> None:
+    """What Celery would print past the log: no banner, and its last words in the form of all others."""
+    instance.quiet = True
+    form = logs.formatter(settings.load().log_format)
+
+    def say(words: str, stream: Any = None) -> None:
+        # In a signal handler, which may have interrupted a line being logged: past the log's handler and its lock.
+        record = logging.makeLogRecord({"name": "celery.apps.worker", "levelname": "INFO", "msg": words})
+        os.write(2, f"{form.format(record)}\n".encode())
+
+    celery_worker.safe_say = say
 
 
 @signals.celeryd_after_setup.connect
@@ -56,6 +73,17 @@ def _begin(sender: str, instance: Any, **_: Any) -> None:
             threading.Thread(target=importlib.import_module, args=["workers.audio.container"], daemon=True).start()
 
     signals.worker_ready.connect(ready, weak=False)
+
+
+@signals.task_prerun.connect
+def _name_job(args: Any = (), **_: Any) -> None:
+    """What Celery itself logs of a message names the job, too."""
+    job_id.set(args[0] if args else None)
+
+
+@signals.task_postrun.connect
+def _forget_job(**_: Any) -> None:
+    job_id.set(None)
 
 
 def _options(settings: Settings) -> dict[str, dict[str, str]]:

@@ -50,6 +50,7 @@ from config.settings import Settings  # noqa: E402
 from models import accounts, migrations, workers  # noqa: E402
 from models.db import Database  # noqa: E402
 from models.events import Signal  # noqa: E402
+from models.metrics import counting  # noqa: E402
 from models.registry import Base  # noqa: E402
 from tests.described import DescribedClient  # noqa: E402
 from tests.web import Web, serving  # noqa: E402
@@ -122,6 +123,7 @@ def empty(configured: Settings, queue: redis.Redis) -> Iterator[None]:
 
     def clear() -> None:
         queue.flushdb()
+        counting.begin_anew()
         # A worker may still be at something that the test before it left.
         database.persist(lambda session: session.execute(wipe))
 

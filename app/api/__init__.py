@@ -3,10 +3,12 @@
 # In the order of the API's description; a new resource is a file with a ``blueprint``, and a name here.
 RESOURCES = (
     *("health", "auth", "users"),
-    *("curricula", "speech", "voices", "captions", "pronunciations", "prefetch"),
+    *("curricula", "curriculum_assets", "speech", "voices", "captions", "pronunciations", "prefetch"),
     *("deployments", "deployment_files"),
     "imports",
     "sessions",
     *("jobs", "deliveries"),
+    *("metrics", "resources", "cleanup"),
+    *("errors", "audit"),
     *("openai", "openai_batch"),
 )

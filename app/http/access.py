@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hmac
 from collections.abc import Callable
 from typing import Any
 
@@ -24,8 +25,11 @@ ADMIN: Access = frozenset({"admin"})
 OPERATOR: Access = frozenset({"admin", "operator"})
 CLIENT: Access = frozenset({"admin", "operator", "client"})
 SIGNED_IN: Access = frozenset(accounts.ROLES)
+# And whoever holds ``METRICS_TOKEN``, which opens nothing else.
+METRICS: Access = frozenset({"admin", "metrics"})
 
 _ANYBODY = Caller(None, "anybody", "admin")
+_SCRAPER = Caller(None, "metrics", "metrics")
 
 
 class Unauthorized(Exception):
@@ -100,6 +104,8 @@ def _caller() -> Caller | None:
             return None
         with here.database.reading() as session:
             return issued_to if issued_to in sign_ins.still(session, [issued_to]) else None
+    if same(credential, here.settings.metrics_token):
+        return _SCRAPER
     claims = claims_of(credential)
     with here.database.reading() as session:
         if claims is not None:
@@ -108,6 +114,11 @@ def _caller() -> Caller | None:
     if caller is not None:
         here.counters.key_used(credential)
     return caller
+
+
+def same(offered: str, secret: str | None) -> bool:
+    """Whether a credential is the secret, in a time that tells nothing of it; an unset secret is nobody's."""
+    return bool(secret) and hmac.compare_digest(offered.encode(), (secret or "").encode())
 
 
 def claims_of(offered: str) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 import redis
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, g, jsonify
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
@@ -18,6 +18,7 @@ from models.errors import Busy, Conflict, Invalid, ModelError, NotFound, OverSha
 log = logging.getLogger(__name__)
 
 MAX_MESSAGE_CHARACTERS = 2000
+_UNEXPECTED = "Internal server error"
 # What Postgres says of a row whose other end was removed since it was looked for (foreign_key_violation).
 _REFERRED_TO_IS_GONE = "23503"
 
@@ -42,6 +43,8 @@ _STATUS: list[tuple[type[ModelError], int]] = [
     (OverShare, 429),
     (Unavailable, 503),
     (Busy, 503),
+    # Its surface may have another (``_refused``).
+    (Invalid, 400),
 ]
 
 
@@ -51,7 +54,27 @@ def answer(status: int, code: str, message: str, details: dict[str, Any] | None 
         message = f"{message[:MAX_MESSAGE_CHARACTERS]}…"
     response = jsonify(surfaces.current().error_body(code, message, details or {}))
     response.status_code = status
+    g.refused = (status, code, message)
     return response
+
+
+def said(response: Response) -> tuple[str, str]:
+    """The code and the sentence of an error that this request is answered with."""
+    status, code, message = g.get("refused", (None, "", ""))
+    # Some answer by themselves.
+    return (code, message) if status == response.status_code else (code_of(response.status_code), response.status)
+
+
+def code_of(status: int) -> str:
+    """The code of an error of which only the status is known."""
+    return _CODES.get(status, "server_error" if status >= 500 else "error")
+
+
+def meaning(fault: Exception) -> tuple[int, str, str]:
+    """The status, the code and the sentence that stand for an error, as far as they are anybody's business."""
+    if not isinstance(fault, ModelError):
+        return 500, "server_error", _UNEXPECTED
+    return next((status for kind, status in _STATUS if isinstance(fault, kind)), 500), fault.code, fault.message
 
 
 def install(app: Flask) -> None:
@@ -74,8 +97,7 @@ def _unauthorized(message: str) -> Response:
 def _refused(fault: ModelError) -> Response:
     if isinstance(fault, Invalid):
         return answer(surfaces.current().validation_status, fault.code, fault.message, fault.details)
-    status = next((status for kind, status in _STATUS if isinstance(fault, kind)), 500)
-    response = answer(status, fault.code, fault.message, fault.details)
+    response = answer(*meaning(fault), fault.details)
     if isinstance(fault, Busy):
         response.headers["Retry-After"] = str(fault.retry_after_seconds)
     return response
@@ -85,8 +107,7 @@ def _http(fault: HTTPException) -> Any:
     status = fault.code or 500
     if status < 400:
         return fault
-    code = _CODES.get(status, "server_error" if status >= 500 else "error")
-    response = answer(status, code, fault.description or fault.name)
+    response = answer(status, code_of(status), fault.description or fault.name)
     for name, value in fault.get_headers():
         if name in ("Allow", "Content-Range", "Retry-After"):
             response.headers[name] = value
@@ -119,4 +140,4 @@ def _away(name: str) -> Response:
 def _unexpected(fault: Exception) -> Response:
     log.error("Unexpected error", exc_info=fault)
     # The request id is in the header; nothing of the cause leaves the house.
-    return answer(500, "server_error", "Internal server error")
+    return answer(*meaning(fault))

@@ -1,23 +1,30 @@
-"""A request id for every answer, the same in the logs of every process that works on it."""
+"""A request id for every answer, the same in the logs of every process that works on it; and its figures."""
 
 from __future__ import annotations
 
 import re
+import time
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import NotFound
 
+from app import surfaces
 from config import logs
 from models.base import new_id
+from models.metrics import families
 
+# Of what no route has: a name of its own for each would be a series of its own.
+UNKNOWN = "unknown"
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _SANE = re.compile(r"[A-Za-z0-9._:-]{1,100}\Z")
 
 
 def install(app: Flask) -> None:
-    """Names every request of ``app``."""
+    """Names and counts every request of ``app``."""
 
     @app.before_request
     def begin() -> None:
+        g.began = time.perf_counter()
         offered = request.headers.get("X-Request-ID", "")
         g.request_id = offered if _SANE.match(offered) else new_id("req_")
         logs.request_id.set(g.request_id)
@@ -28,4 +35,20 @@ def install(app: Flask) -> None:
     @app.after_request
     def end(response: Response) -> Response:
         response.headers["X-Request-ID"] = g.get("request_id") or new_id("req_")
+        _count(response.status_code)
         return response
+
+
+def endpoint() -> str:
+    """The template of the route that answers, the same for all that it answers."""
+    return request.url_rule.rule if request.url_rule is not None else UNKNOWN
+
+
+def _count(status: int) -> None:
+    # A socket is no request that is answered: it ends when somebody leaves.
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        return
+    method = request.method if request.method in _METHODS else UNKNOWN
+    families.REQUESTS.add(surfaces.current().name, method, endpoint(), str(status))
+    if "began" in g:
+        families.REQUEST_SECONDS.observe(method, endpoint(), seconds=time.perf_counter() - g.began)

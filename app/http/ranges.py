@@ -1,4 +1,4 @@
-"""Stored files as answers: ETag, conditional requests, one byte range."""
+"""Stored files as answers: ETag, conditional requests, one byte range; sent by us, or by the nginx in front of us."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from typing import IO
 from flask import Response, request, send_file
 from werkzeug.wsgi import FileWrapper
 
+from app import context
+
 _ONE_RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))")
 
 # gunicorn's own reader, and gevent's sendfile, take 8 KiB at a time: for a minute of speech 350 system calls.
 _BLOCK_BYTES = 256 * 1024
+
+# What nginx would decide otherwise than we do, or what keeps an answer (app/http/idempotency.py); all of it is rare.
+_OURS_TO_JUDGE = ("If-Match", "If-Range", "If-Unmodified-Since", "Idempotency-Key")
 
 
 class _LargeBlocks(FileWrapper):
@@ -32,7 +37,7 @@ def send_stored(path: Path, *, name: str, media_type: str, etag: str) -> Respons
         werkzeug.exceptions.RequestedRangeNotSatisfiable: the range lies outside.
         FileNotFoundError: the file is gone.
     """
-    asked = _usable_range(etag, path.stat().st_size)
+    said, asked = request.headers.get("Range"), _usable_range(etag, path.stat().st_size)
     request.environ.pop("HTTP_RANGE", None)
     if asked is not None:
         request.environ["HTTP_RANGE"] = asked
@@ -42,6 +47,8 @@ def send_stored(path: Path, *, name: str, media_type: str, etag: str) -> Respons
     # What was spoken may be private; a shared cache must not keep it.
     response.cache_control.public = False
     response.cache_control.private = True
+    if response.status_code in (200, 206) and said == asked and (location := _location_in_proxy(path)):
+        _hand_over(response, location)
     return response
 
 
@@ -55,6 +62,33 @@ def read_from(path: Path, offset: int) -> Iterator[bytes]:
         file.seek(offset)
         while block := file.read(_BLOCK_BYTES):
             yield block
+
+
+def _location_in_proxy(path: Path) -> str | None:
+    """Where the proxy that this request came through has the file; None where it came another way, or must not."""
+    settings = context.current().settings
+    prefix = settings.x_accel_prefix
+    # Said by the proxy in every request it passes on: whoever comes past it gets the file itself.
+    if not prefix or request.headers.get("X-Accel-Prefix") != prefix:
+        return None
+    stored = settings.var_dir / "files"
+    if not path.is_relative_to(stored) or ".." in path.parts or any(name in request.headers for name in _OURS_TO_JUDGE):
+        return None
+    return prefix + path.relative_to(stored).as_posix()
+
+
+def _hand_over(response: Response, location: str) -> None:
+    """Leaves the sending, and the cutting of the range, to the proxy; the headers stay as they are."""
+    response.close()
+    response.direct_passthrough = False
+    response.response = []
+    response.status_code = 200
+    response.headers.pop("Content-Range", None)
+    if "Range" not in request.headers:
+        # Said by nginx of a whole file, and only then.
+        response.headers.pop("Accept-Ranges", None)
+    response.headers["Content-Length"] = "0"
+    response.headers["X-Accel-Redirect"] = location
 
 
 def _usable_range(etag: str, size_bytes: int) -> str | None:

@@ -44,6 +44,7 @@ _IN_PATHS = {
     "extension": "The audio format, as the ending of a file",
     "model": "The name of a model, as `GET /v1/models` lists it",
     "name": "The name",
+    "path": "Where the image lay in what was imported",
 }
 
 

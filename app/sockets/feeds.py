@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import context
 from app.api.health import collect_stats
-from app.http import access
+from app.http import access, recording
 from app.http.access import CLIENT, Access, Forbidden, Unauthorized, visible_to
 from app.sockets import frames
 from app.sockets.frames import frame
@@ -74,6 +74,7 @@ def socket(rule: str, *, allowed: Access) -> Any:
         def run(ws: Any, **kwargs: Any) -> None:
             here = context.current()
             ws.sock = WholeSends(ws.sock)
+            recording.watch_closing(ws)
             # Whoever is gone is told nothing.
             with suppress(ConnectionClosed, OSError):
                 try:

@@ -78,11 +78,12 @@ class Hub:
                 threading.Thread(target=run, name=name, daemon=True).start()
 
     def stop(self) -> None:
-        """Ends the listening, within a second, and tells the other processes that its sockets are closed."""
+        """Ends the listening, within a second, tells the others that its sockets are closed, writes the counts."""
         if self._started and not self._stopped.is_set():
             self._stopped.set()
             self._chatter.stir()
             self._try(self._presence.leave)
+            self._try(lambda: self._counters.flush(self._redis, self._database))
 
     @contextmanager
     def subscribed(

@@ -6,18 +6,32 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from models import webhooks
-from models.events import Event, after_commit
-from models.jobs.tables import ENDED
+from models import error_reports, webhooks
+from models.events import Ended, Event, after_commit
+from models.jobs.tables import ENDED, FAILED
 
 
 def announce(session: Session, job: Any, *, moves: bool = False) -> None:
     """Tells watchers of a job (a ``Job``, or its row) after the commit; ``moves`` when only its bar moved."""
     # An item that was in flight at a cancel is still counted after it: the end has the time of its own transaction.
-    if job.callback_urls and job.state in ENDED and job.finished_at == job.updated_at:
-        webhooks.write(session, job)
+    if job.state in ENDED and job.finished_at == job.updated_at:
+        after_commit(session, _ended(job))
+        if job.state == FAILED:
+            error_reports.note_failure(session, job)
+        if job.callback_urls:
+            webhooks.write(session, job)
     name = "job.finished" if job.state in ENDED else "job.progress"
     after_commit(session, Event(name, job.id, summary(job), moves=moves and job.state not in ENDED))
+
+
+def _ended(job: Any) -> Ended:
+    began = job.started_at
+    return Ended(
+        job.kind,
+        job.state,
+        waited_seconds=None if began is None else (began - job.created_at).total_seconds(),
+        ran_seconds=None if began is None else (job.finished_at - began).total_seconds(),
+    )
 
 
 def summary(job: Any) -> dict[str, Any]:

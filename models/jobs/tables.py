@@ -90,6 +90,8 @@ class Job(Leased, Base):
         Index("ix_jobs_created_at_id", "created_at", "id"),
         Index("ix_jobs_account_id_created_at", "account_id", "created_at"),
         Index("ix_jobs_parent_id", "parent_id"),
+        # A few among all jobs; the clock asks for the newest every minute.
+        Index("ix_jobs_cleanups", "created_at", postgresql_where=text("kind = 'upkeep.cleanup'")),
     )
 
 

@@ -8,16 +8,19 @@ import pytest
 import redis
 from sqlalchemy import func
 
-from models import counters, redis_keys
+from models import counters
 from models.base import utc_now
 from models.counters import Counters
 from models.db import Database
+from models.metrics import families, reading
 from models.speech_clips import SpeechClip
 from tests import making
 
 
 def stored(queue: redis.Redis) -> dict[str, int]:
-    return {name.decode(): int(value) for name, value in queue.hgetall(redis_keys.SPEECH_COUNTERS).items()}
+    return {
+        series[2]: value for series, value in reading.total(queue).items() if series[0] == families.SPEECH_ANSWERS.name
+    }
 
 
 def test_what_many_processes_counted_adds_up(queue: redis.Redis, database: Database) -> None:

@@ -18,6 +18,7 @@ from config.settings import Settings
 from models import accounts, db
 from models.accounts import Account
 from models.db import Database
+from models.events import Ended, Event
 from models.jobs import work
 from models.jobs.tables import Job
 from tests import making
@@ -135,7 +136,7 @@ def test_a_write_that_was_repeated_sends_its_signals_once(
             kill(configured, killed[0])
 
     database.persist(write)
-    assert len(signals) == 1
+    assert [type(signal) for signal in signals] == [Ended, Event]
     assert making.read(database, job).state == "succeeded"
 
 
@@ -245,3 +246,16 @@ def test_a_backend_killed_in_mid_statement_counts_as_absent(database: Database, 
     fault = fault_of(write)
     assert isinstance(fault.orig, psycopg.OperationalError)
     assert db.is_disconnect(fault)
+
+
+@pytest.mark.parametrize(("said", "expected"), [("", "10000"), ("tcp_user_timeout=77", "77")])
+def test_a_host_that_vanishes_is_noticed_unless_the_url_says_otherwise(
+    configured: Settings, said: str, expected: str
+) -> None:
+    url = configured.database_url
+    database = Database(f"{url}{'&' if '?' in url else '?'}{said}", lambda signals: None, pool_size=1)
+    with database.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, psycopg.Connection)
+        assert driver.info.get_parameters()["tcp_user_timeout"] == expected
+    database.dispose()

@@ -197,12 +197,13 @@ def test_files_without_rows_are_strays_once_the_grace_is_over(store: FileStore) 
     assert list(store.strays({known}.intersection)) == [store.path(stray)]
 
 
-def test_drafts_nobody_finished_are_strays_once_the_grace_is_over(store: FileStore, root: Path) -> None:
+def test_drafts_nobody_finished_are_found_once_the_grace_is_over(store: FileStore, root: Path) -> None:
     old, young = root / "unfinished" / f"{NAME}.1.2", root / "unfinished" / f"{NAME}.3.4"
     for draft in (old, young):
         draft.write_bytes(b"half")
     age(old, files.GRACE_SECONDS + 60)
-    assert list(store.strays({NAME}.intersection)) == [old]
+    assert list(store.drafts()) == [old]
+    assert list(store.strays(none)) == []
 
 
 def test_the_grace_can_be_chosen(store: FileStore) -> None:
@@ -210,6 +211,18 @@ def test_the_grace_can_be_chosen(store: FileStore) -> None:
     age(store.path(NAME), 10)
     assert list(store.strays(none, older_than_seconds=20)) == []
     assert list(store.strays(none, older_than_seconds=5)) == [store.path(NAME)]
+
+
+def test_a_stray_that_is_put_again_while_its_rows_are_looked_for_is_none(store: FileStore) -> None:
+    store.put(CONTENT)
+    age(store.path(NAME), files.GRACE_SECONDS + 60)
+
+    def put_again(names: list[str]) -> set[str]:
+        # The row that it is put for is not there yet.
+        store.put(CONTENT)
+        return set()
+
+    assert list(store.strays(put_again)) == []
 
 
 def test_a_file_that_goes_while_strays_are_looked_for_is_passed_over(store: FileStore, root: Path) -> None:
@@ -220,6 +233,27 @@ def test_a_file_that_goes_while_strays_are_looked_for_is_passed_over(store: File
         (root / folder).mkdir(exist_ok=True)
         (root / folder / "gone").symlink_to(root / "nowhere")
     assert list(store.strays(none)) == [store.path(NAME)]
+
+
+def test_what_lies_behind_a_link_is_nobodys_stray(store: FileStore, root: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_bytes(b"not ours")
+    age(outside / "precious", files.GRACE_SECONDS + 60)
+    (root / "ab").symlink_to(outside)
+    (root / "cd").mkdir()
+    (root / "cd" / "link").symlink_to(outside / "precious")
+    (root / "unfinished" / "link").symlink_to(outside / "precious")
+    for link in (root / "cd" / "link", root / "unfinished" / "link"):
+        os.utime(link, (0, 0), follow_symlinks=False)
+    assert list(store.strays(none)) == []
+    assert list(store.drafts()) == []
+
+
+def test_a_store_without_one_file_is_empty(store: FileStore) -> None:
+    assert store.is_empty()
+    store.put(CONTENT)
+    assert not store.is_empty()
 
 
 def test_two_stores_on_one_folder_are_one(root: Path) -> None:

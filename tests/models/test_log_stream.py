@@ -53,7 +53,7 @@ def test_a_line_is_published_within_a_moment_and_kept(
         logs.request_id.reset(mark)
     message = eventually(lambda: pubsub.get_message(timeout=0.1), within_seconds=3)
     (line,) = json.loads(message["data"])
-    assert set(line) == {"timestamp", "level", "logger", "message", "request_id"}
+    assert set(line) == {"timestamp", "level", "logger", "message", "request_id", "job_id"}
     assert (line["level"], line["logger"], line["message"]) == ("WARNING", "tests.stream", "GET /ws?token=…")
     assert line["request_id"] == "req_1"
     assert line["timestamp"].endswith("Z")

@@ -119,3 +119,14 @@ def test_workers_not_heard_of_for_a_day_are_forgotten(database: Database) -> Non
         workers.forget_old(session)
         assert session.get(Worker, "old") is None
         assert session.get(Worker, "young") is not None
+
+
+def test_a_heartbeat_says_what_the_worker_uses_and_no_more_than_that(database: Database) -> None:
+    gpu = {"uuid": "GPU-1", "name": "A GPU", "memory_total_bytes": 2, "memory_used_bytes": 1, "utilization_percent": 3}
+    making.register(database, "a", making.LANE)
+    for cpu_percent, used in ((150.5, gpu), (0.0, None)):
+        with database.transaction() as session:
+            workers.beat(session, "a", current_unit=None, memory_bytes=7, cpu_percent=cpu_percent, gpu=used)
+        with database.transaction() as session:
+            row = session.get_one(Worker, "a")
+        assert (row.memory_bytes, row.cpu_percent, row.gpu) == (7, cpu_percent, used)

@@ -1,0 +1,128 @@
+"""Sweeps that begin at files: those without rows, drafts, temporary files, what imports left."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from models import curriculum_assets, imports, speech_renditions
+from models.files import GRACE_SECONDS
+from tasks.sweeps import NOTHING, Candidate, Count, Ground, walk
+
+# What servers may say is unchanged, for those who bring their courses up to date every week or so.
+FETCHED_SECONDS = 14 * 86400.0
+_NAMES_AT_ONCE = 500
+
+
+def without_rows(ground: Ground) -> Iterator[Candidate]:
+    """Stored files that no row points to. Their grace is always the same: a row may be about to be written."""
+    if not ground.is_ours(ground.root / "files"):
+        return
+
+    def known(names: list[str]) -> set[str]:
+        ground.breathe()
+        with ground.process.database.reading() as session:
+            return speech_renditions.known_files(session, names) | curriculum_assets.known_files(session, names)
+
+    for path in ground.process.files.strays(known):
+        if candidate := ground.old_file(path, GRACE_SECONDS):
+            yield candidate
+
+
+def drafts(ground: Ground) -> Iterator[Candidate]:
+    """Files of the store that nobody finished."""
+    if ground.is_ours(ground.root / "files" / "unfinished"):
+        for path in ground.process.files.drafts():
+            if candidate := ground.old_file(path, ground.age(GRACE_SECONDS)):
+                yield candidate
+
+
+def temporary(ground: Ground) -> Iterator[Candidate]:
+    """Temporary files that nobody has written for an hour, and the folders that are left empty."""
+    folder, seconds = ground.root / "tmp", ground.age(GRACE_SECONDS)
+    if not ground.is_ours(folder):
+        return
+    for path in walk(folder, ground):
+        ground.breathe()
+        if candidate := ground.old_file(path, seconds):
+            yield candidate
+        elif not path.is_symlink() and path.is_dir() and _written_before(path, ground.now - seconds):
+            # One that was emptied just now goes with the next cleanup.
+            yield Candidate(ground.shown(path), NOTHING, partial(_remove_empty, path))
+
+
+def of_imports(ground: Ground) -> Iterator[Candidate]:
+    """What imports left that ended a while ago, or never became jobs: their folders, and what was sent for them."""
+    folders, seconds = imports.folders(ground.root), ground.age(imports.KEPT_SECONDS)
+    for place in (folders.root, folders.uploads):
+        if not ground.is_ours(place):
+            continue
+        # One that is younger may be of an import whose row is about to be written.
+        old = (path for path in place.iterdir() if path not in (folders.uploads, folders.cache))
+        old = (path for path in old if _written_before(path, ground.now - seconds))
+        while some := {path.name: path for path in islice(old, _NAMES_AT_ONCE)}:
+            ground.breathe()
+            for name in sorted(_over(ground, list(some))):
+                yield _whole(some[name], ground)
+
+
+def fetched(ground: Ground) -> Iterator[Candidate]:
+    """What was fetched from the web so long ago that it is fetched anew anyway."""
+    folder = imports.folders(ground.root).cache
+    if ground.is_ours(folder):
+        for path in folder.iterdir():
+            if candidate := ground.old_file(path, ground.age(FETCHED_SECONDS)):
+                yield candidate
+
+
+def _over(ground: Ground, names: list[str]) -> set[str]:
+    with ground.process.database.reading() as session:
+        return imports.over(session, names)
+
+
+def _whole(path: Path, ground: Ground) -> Candidate:
+    """What an import left: a file, a link itself, or a folder with all that is in it."""
+    is_folder = path.is_dir() and not path.is_symlink()
+    inside = walk(path, ground) if is_folder else iter([path])
+    count = NOTHING
+    for each in inside:
+        with suppress(FileNotFoundError):
+            if each.is_symlink() or not each.is_dir():
+                count += Count(1, each.lstat().st_size)
+
+    def remove() -> Count:
+        # Somebody may try the import again at this moment.
+        if path.parent.resolve() != path.parent or not _over(ground, [path.name]):
+            return NOTHING
+        try:
+            if is_folder:
+                # By another name first: of two who remove it one has it, and all of it to count.
+                doomed = path.rename(path.with_name(f"{path.name}.{time.monotonic_ns()}.removed"))
+                shutil.rmtree(doomed)
+            else:
+                path.unlink()
+        except FileNotFoundError:
+            return NOTHING
+        return count
+
+    return Candidate(ground.shown(path), count, remove)
+
+
+def _remove_empty(folder: Path) -> Count:
+    # Something may have been put into it, or another took it away.
+    with suppress(OSError):
+        folder.rmdir()
+    return NOTHING
+
+
+def _written_before(path: Path, moment: float) -> bool:
+    try:
+        return path.lstat().st_mtime < moment
+    except FileNotFoundError:
+        # Another worker is done with it.
+        return False
