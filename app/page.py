@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from flask import Response, send_from_directory
+from flask import redirect, request, send_from_directory
+from werkzeug.wrappers import Response
 
+from app import context
 from app.http.access import PUBLIC
 from app.http.limits import UNCOUNTED
 from app.surfaces import SHARED, SurfaceBlueprint
@@ -29,6 +32,19 @@ def index() -> Response:
 def asset(name: str) -> Response:
     """A file of the page."""
     return _send(name)
+
+
+@blueprint.endpoint("/flower", access=PUBLIC, limit=UNCOUNTED)
+def flower() -> Response:
+    """The way to Flower, which has a port and a password of its own."""
+    configured = context.current().settings
+    # As the browser came to us: an address of ours may mean nothing to it.
+    host = urlsplit(f"//{request.host}").hostname or "localhost"
+    named = f"[{host}]" if ":" in host else host
+    response = redirect(configured.flower_url or f"http://{named}:{configured.flower_port}/", 302)
+    # Another host's answer is not this one's.
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 def _send(name: str) -> Response:

@@ -25,6 +25,7 @@ GOALS = {
     "identical_beside_bulk_bodies": ("= 1", lambda value: value == 1),
     "identical_beside_bulk_misses": ("= 0", lambda value: value == 0),
     "interactive_p95_ratio": ("<= 1.5", lambda value: value <= 1.5),
+    "liveness_busy_p99_ms": ("<= 20", lambda value: value <= 20),
 }
 PACKAGES = ("celery", "flask", "gevent", "gunicorn", "hibari-tts", "onnxruntime", "sqlalchemy", "psycopg", "redis")
 

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
+from bench import liveness as liveness_process
 from bench.bare import Bare
 from bench.service import Client, Service
 from bench.texts import short_sentence, ten_seconds, thirty_seconds
@@ -131,7 +132,24 @@ def interactive(service: Service, bare: Bare) -> Figures:
     }
 
 
-MEASURES = (miss, first_frame, hit, prefetch, identical, interactive)
+def liveness(service: Service, bare: Bare) -> Figures:
+    """``GET /health/live`` on an idle machine, and while sixteen clients each have one new sentence made after another.
+
+    On two connections, which two web processes may share unevenly: the slower one counts.
+    """
+    idle, _ = _liveness(service, clients=0)
+    busy, spoken = _liveness(service, clients=16)
+    return {
+        "liveness_idle_p50_ms": idle[len(idle) // 2],
+        "liveness_idle_p99_ms": idle[int(len(idle) * 0.99)],
+        "liveness_busy_p50_ms": busy[len(busy) // 2],
+        "liveness_busy_p99_ms": busy[int(len(busy) * 0.99)],
+        "liveness_busy_max_ms": busy[-1],
+        "liveness_busy_spoken": spoken,
+    }
+
+
+MEASURES = (miss, first_frame, hit, prefetch, identical, interactive, liveness)
 
 
 def _paced(client: Client, count: int = 40) -> list[float]:
@@ -141,6 +159,28 @@ def _paced(client: Client, count: int = 40) -> list[float]:
         taken.append(client.timed(short_sentence())[0] * 1000)
         time.sleep(max(0.0, due - time.monotonic()))
     return sorted(taken)
+
+
+def _liveness(service: Service, *, clients: int, seconds: float = 10.0) -> tuple[list[float], int]:
+    """The slower of two connections' answers, and how many sentences were spoken meanwhile."""
+    stop = threading.Event()
+
+    def speak(client: Client) -> int:
+        spoken = 0
+        while not stop.is_set():
+            client.timed(ten_seconds())
+            spoken += 1
+        return spoken
+
+    with ThreadPoolExecutor(max(1, clients)) as pool:
+        speaking = [pool.submit(speak, service.client()) for _ in range(clients)]
+        # Past the first sentences, when all of them wait.
+        time.sleep(1.0)
+        asking = [liveness_process.start(service.address[0], seconds) for _ in range(2)]
+        found = [liveness_process.finish(each) for each in asking]
+        stop.set()
+        spoken = sum(each.result() for each in speaking)
+    return max(found, key=lambda taken: taken[int(len(taken) * 0.99)]), spoken
 
 
 def _identical(service: Service, text: str) -> tuple[int, int]:

@@ -45,6 +45,9 @@ def data_folder(configured: Settings) -> Iterator[Finding]:
         yield Finding("fail", "data folder", f"{nearest} cannot be written", mend)
         return
     yield Finding("ok", "data folder", str(folder) if folder.exists() else f"{folder} (made at the first start)")
+    # Stored files may lie on a disk of their own.
+    files = folder / "files"
+    nearest = min((nearest, files) if files.exists() else (nearest,), key=lambda place: shutil.disk_usage(place).free)
     free = shutil.disk_usage(nearest).free
     text = f"{free / _GIB:.1f} GiB free"
     if free < _FULL_BYTES:

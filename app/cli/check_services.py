@@ -25,6 +25,8 @@ from models.base import utc_now
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 # The register counts a worker as gone after 15 s of silence by the database's clock; tokens are good to the second.
 _CLOCK_WARN_SECONDS, _CLOCK_FAIL_SECONDS = 1.0, 10.0
+# It takes two at most to find what does not answer.
+_READY_SECONDS = 4.0
 # The workers of a start that has just been made are not long in coming.
 _STARTING_SECONDS = 5.0
 
@@ -41,10 +43,15 @@ def services(configured: Settings) -> Iterator[Finding]:
     yield _streams(configured)
     logs = configured.var_dir / "log"
     for port, answers in web.items():
-        if answers:
-            yield Finding("ok", f"web, port {port}", "answers /health")
+        about = f"web, port {port}"
+        if not answers:
+            yield Finding("fail", about, "does not answer /health/live", f"{logs / 'web.log'} says why")
+        elif answers_health(configured.host, port, "ready", within_seconds=_READY_SECONDS):
+            yield Finding("ok", about, "answers, and is ready for work")
         else:
-            yield Finding("fail", f"web, port {port}", "does not answer /health", f"{logs / 'web.log'} says why")
+            yield Finding(
+                "warn", about, "answers, but is not ready for work", "`GET /health/ready` says what is missing"
+            )
     yield _flower(configured)
 
 
@@ -168,4 +175,5 @@ def _flower(configured: Settings) -> Finding:
     except OSError:
         mend = f"{configured.var_dir / 'log' / 'flower.log'} says why; only the page that shows the workers is missing"
         return Finding("warn", "Flower", f"does not answer on port {configured.flower_port}", mend)
-    return Finding("ok", "Flower", f"answers on port {configured.flower_port}")
+    kept = "FLOWER_PASSWORD" if configured.configured_flower_password else str(configured.flower_password_path)
+    return Finding("ok", "Flower", f"answers on port {configured.flower_port}; user admin, password in {kept}")

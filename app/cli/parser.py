@@ -10,6 +10,8 @@ from typing import Literal, TypeAlias
 
 from config.versions import VERSION
 
+# Ten years (app/api/cleanup.py).
+MAX_AGE_HOURS = 87600.0
 # What `add_subparsers` gives has no public name.
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -48,6 +50,20 @@ def _services(commands: Commands) -> None:
     for command in (run, serve):
         command.set_defaults(until_interrupted=True)
     _add(commands, "migrate", "migrate:migrate", "database", "bring the database to this version, as `run` does first")
+    what = "remove what nobody needs any more, wait for it, and show what went as JSON"
+    cleanup = _add(commands, "cleanup", "cleanup:cleanup", "services", what)
+    cleanup.add_argument(
+        "--target",
+        choices=["all", "outputs", "temp", "old_files"],
+        default="all",
+        help="outputs: spoken audio; temp: temporary files; old_files: old jobs and records (default: all)",
+    )
+    age = "of spoken audio and temporary files, instead of their own retentions; an hour at least"
+    cleanup.add_argument("--max-age-hours", type=_hours, metavar="N", help=age)
+    cleanup.add_argument("--dry-run", action="store_true", help="only count what would be removed")
+    cleanup.add_argument(
+        "--wait", type=_count, default=600, metavar="SECONDS", help="for a worker to begin it (default: 600)"
+    )
     _json(_add(commands, "doctor", "doctor:doctor", None, "check everything here, and say how to mend what is wrong"))
 
 
@@ -138,6 +154,16 @@ def _voice(parser: argparse.ArgumentParser) -> None:
 
 def _sentence(what: str) -> str:
     return f"{what[0].upper()}{what[1:]}."
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = -1.0
+    if not 0 <= hours <= MAX_AGE_HOURS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {MAX_AGE_HOURS:g}")
+    return hours
 
 
 def _count(text: str) -> int:

@@ -482,7 +482,6 @@ function start() {
   notice("");
   tell("login-error", credential.reason);
   if (!credential.token) return $("username").focus();
-  $("link-flower").href = `http://${location.hostname}:5555`;
   request("/docs", { method: "HEAD" }).then((answer) => { $("link-docs").hidden = answer.status !== 200; }, () => {});
   fetched("/api/stats").then(showStats).catch(() => {}); // the socket brings them too
   loadCourses().catch(report);

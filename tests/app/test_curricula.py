@@ -31,3 +31,33 @@ def test_a_course_is_shown_as_it_was_at_one_moment(
         shown = client.get(f"/api/curriculum/{made['id']}{path}", headers=admin).get_json()
     assert [shown["title"], *(topic["title"] for topic in shown["content"])] == ["Before", "Before"]
     assert client.get(f"/api/curriculum/{made['id']}", headers=admin).get_json()["title"] == "After"
+
+
+ABOUT = {
+    "language": "en",
+    "license": {"name": "CC BY 4.0", "words": "Licensed under CC BY 4.0.", "verdict": "allowed", "url": None},
+    "attribution": "“Tides” by Ada Marsh. CC BY 4.0.",
+    "authors": ["Ada Marsh"],
+}
+
+
+def test_an_export_says_whose_the_course_is_and_makes_the_same_course(
+    client: FlaskClient, admin: dict[str, str], database: Database
+) -> None:
+    with database.transaction() as session:
+        told = ABOUT | {"imported_from": {"source": "file"}}
+        topics = [NewTopic("One", [NewSegment("First.")], id="t1")]
+        stored = curricula.create(session, title="Tides", description="", topics=topics, extra=told, account_id=None).id
+    exported = client.get(f"/api/curriculum/{stored}/export", headers=admin).get_json()
+    assert {name: exported[name] for name in ABOUT} == ABOUT
+    assert set(exported) == {"title", "description", "content", *ABOUT}
+    made = client.post("/api/curriculum", json=exported, headers=admin)
+    assert made.status_code == 201, made.text
+    again = client.get(f"/api/curriculum/{made.get_json()['id']}/export", headers=admin).get_json()
+    assert {name: again[name] for name in ABOUT} == ABOUT
+
+
+@pytest.mark.parametrize("wrong", [{"verdict": "perhaps", "name": "X"}, {"words": "No name."}, "CC BY 4.0"])
+def test_a_licence_that_is_none_is_refused(client: FlaskClient, admin: dict[str, str], wrong: object) -> None:
+    answer = client.post("/api/curriculum", json={"title": "Tides", "license": wrong}, headers=admin)
+    assert (answer.status_code, "license" in answer.get_json()["error"]) == (400, True)

@@ -40,7 +40,7 @@ BODIES = {
     "POST /api/auth/keys": {"name", "role", "expires_at", "agent_id"},
     "POST /api/users": {"username", "password", "role", "email"},
     "PATCH /api/users/{user_id}": {"password", "role", "email", "disabled"},
-    "POST /api/curriculum": {"title", "description", "content"},
+    "POST /api/curriculum": {"title", "description", "content", "language", "license", "attribution", "authors"},
     "PUT /api/curriculum/{curriculum_id}": {"title", "description", "content"},
     "POST /api/tts": {
         *("text", "voice_id", "provider", "curriculum_id", "speed", "format"),
@@ -55,6 +55,7 @@ BODIES = {
     "POST /api/imports": {
         *("source", "course_id", "url", "title", "curriculum_id", "accept_license", "dry_run", "callback_url"),
     },
+    "POST /api/v1/cleanup": {"target", "max_age_hours", "dry_run", "callback_url"},
     "POST /api/deployments": {"curriculum_id", "title", "scheduled_time", "voice_configs", "callback_url"},
 }
 QUERIES = {
@@ -77,6 +78,9 @@ QUERIES = {
     "GET /api/imports": {"status", "limit", "offset"},
     "GET /api/jobs": {"kind", "state", "parent", "limit", "cursor"},
     "GET /api/jobs/{job_id}/items": {"state", "limit", "cursor"},
+    "GET /api/v1/errors/summary": {"hours", "group_by"},
+    "GET /api/v1/errors/recent": {"limit", "page", "level", "endpoint", "request_id"},
+    "GET /api/v1/audit": {"limit", "page"},
 }
 
 
@@ -256,7 +260,8 @@ def test_answers_are_as_they_are_described(held_against_it: DescribedClient, adm
     course = {"title": "A course", "content": [{"title": "One", "segments": ["First.", {"text": "Second.", "n": 1}]}]}
     made = held_against_it.post("/api/curriculum", json=course, headers=admin).get_json()["id"]
     for path in (
-        *("/health", "/api/stats", "/api/auth/me", "/api/auth/keys", "/api/users", "/api/users?limit=-1"),
+        *("/health", "/health/live", "/health/ready", "/api/stats", "/metrics", "/api/v1/metrics"),
+        *("/api/auth/me", "/api/auth/keys", "/api/users", "/api/users?limit=-1"),
         *("/api/curriculum", f"/api/curriculum/{made}", "/api/curriculum/nothing", "/api/curriculum/search?q=second"),
         *(f"/api/curriculum/{made}/export", "/api/tts/voices", "/api/tts/cache?text=Hello", "/api/tts/cache/stats"),
         *("/api/pronunciations", "/api/pronunciations/file", "/api/jobs", "/api/jobs/nothing"),

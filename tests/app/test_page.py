@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 
+from config.settings import Settings
 from tests.pages import Loaded
 
 
@@ -41,6 +42,24 @@ def test_everything_the_page_loads_is_there(lasting_client: FlaskClient) -> None
         # Asked again, it is not sent again.
         again = lasting_client.get(asset, headers={"If-None-Match": answer.headers["ETag"]})
         assert (again.status_code, again.data) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("host", "leads_to"),
+    [
+        ("voice.example:8766", "http://voice.example:5555/"),
+        ("127.0.0.1", "http://127.0.0.1:5555/"),
+        ("[::1]:8766", "http://[::1]:5555/"),
+    ],
+)
+def test_the_page_leads_to_flower_on_the_host_it_came_from(
+    lasting_client: FlaskClient, configured: Settings, host: str, leads_to: str
+) -> None:
+    assert '<a id="link-flower" href="/flower"' in lasting_client.get("/").text
+    answer = lasting_client.get("/flower", headers={"Host": host})
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == leads_to.replace("5555", str(configured.flower_port))
+    assert answer.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_what_any_process_logs_is_told(
         assert "abc" not in web.child.log_path.read_text()
         _say(configured, queue, "A worker's line, token=abc.")
         line = opened.until("log_entry", lambda data: data["message"].startswith("A worker"))
-        assert set(line) == {"timestamp", "level", "logger", "message", "request_id"}
+        assert set(line) == {"timestamp", "level", "logger", "message", "request_id", "job_id"}
         assert line["message"] == "A worker's line, token=…"
         assert (line["level"], line["logger"], line["request_id"]) == ("WARNING", "tests.presence", "req_said")
 

@@ -8,6 +8,8 @@ import threading
 import time
 from itertools import pairwise
 
+import pytest
+
 from config.child import Child, StartFailed
 from config.group import SAME_PRESS_SECONDS, Backoff, Group, _Watched
 from tests.config.conftest import Stage
@@ -107,6 +109,21 @@ def test_a_stage_starts_when_the_one_before_is_ready(stage: Stage) -> None:
         assert running.group.ready.wait(10)
         assert stage.started("web")
     assert stage.at("web", "started") > asked[4]
+
+
+def test_a_child_that_is_late_stops_all_unless_the_rest_is_of_use_without_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("config.group.STAGE_SECONDS", 0.5)
+    for failed_starts in (5, None):
+        late = stage.child(f"late{failed_starts}")
+        late.probe = lambda: False
+        with Running([stage.child("live")], [late], failed_starts=failed_starts) as running:
+            assert running.ended(2.0) is (failed_starts is not None)
+            assert running.group.ready.is_set() is (failed_starts is None)
+            assert late.alive is (failed_starts is None)
+        assert any(f"{late.name} is not ready after" in line for line in running.said)
+    assert len(stage.events("live", "ended")) == 2
 
 
 def test_a_one_time_program_must_succeed_before_the_next_stage_starts(stage: Stage) -> None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +16,7 @@ import pytest
 from config import logs
 from config.logs import JsonFormatter, without_credentials
 
+ROOT = Path(__file__).parents[2]
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhYmMifQ.c2ln-bmF0_dXJl"
 
 
@@ -124,3 +129,116 @@ def test_lines_that_go_past_the_root_logger_are_cleared_too() -> None:
         root.setLevel(level)
         apart.removeHandler(handler)
     assert json.loads(stream.getvalue())["message"] == "Error handling request /ws?token=…"
+
+
+def test_a_line_names_its_job_and_no_field_stands_in_for_it(logger: Any) -> None:
+    log, written = logger
+    with logs.belonging(request="req_1", job="job_1"):
+        with logs.belonging(request="req_2", job="job_2"):
+            pass
+        log.warning("Here.", extra={"job_id": "forged", "level": "forged"})
+    line = written()
+    assert (line["request_id"], line["job_id"], line["level"]) == ("req_1", "job_1", "WARNING")
+    assert (line["job_id_"], line["level_"]) == ("forged", "forged")
+    assert (logs.request_id.get(), logs.job_id.get()) == (None, None)
+
+
+# What ends a line for some reader, what a terminal obeys, what turns text around, what cannot be written.
+UNSEEN = [
+    "\n",
+    "\r",
+    "\x1b[2K",
+    "\x85",
+    "\x9b31m",
+    "\u2028",
+    "\u2029",
+    "\u202e",
+    "\u2066",
+    "\ufeff",
+    "\x7f",
+    "\ud800",
+    "\0",
+]
+
+
+@pytest.mark.parametrize("odd", UNSEEN)
+def test_nothing_in_a_message_makes_one_line_look_like_two(logger: Any, odd: str) -> None:
+    log, written = logger
+    log.warning("asked for %s", f'a{odd}{{"level": "INFO", "message": "forged"}}', extra={"path": f"/a{odd}b"})
+    text = log.handlers[0].stream.getvalue()
+    assert len(text.splitlines()) == 1
+    assert text.removesuffix("\n").isprintable()
+    # Nothing is lost: who reads JSON has it back.
+    assert written()["path"] == f"/a{odd}b"
+
+
+def pretty(level: int = logging.WARNING, *, colour: bool = False, **passed: Any) -> str:
+    """A line for people."""
+    record = logging.getLogger("tests.logs").makeRecord("tests.logs", level, "", 0, "Here %s.", ("now",), None)
+    vars(record).update(passed)
+    return logs.PrettyFormatter(colour=colour).format(record)
+
+
+def test_a_line_for_people_says_what_and_whose() -> None:
+    with logs.belonging(request="req_1", job="job_1"):
+        line = pretty(path="/ws?token=abc")
+    assert re.fullmatch(
+        r"\d\d:\d\d:\d\d\.\d{3} WARNING  tests\.logs: Here now\. request=req_1 job=job_1 path=/ws\?token=…", line
+    )
+    assert "request" not in pretty()
+
+
+@pytest.mark.parametrize("odd", UNSEEN)
+def test_nothing_in_a_message_forges_a_line_for_people(odd: str) -> None:
+    line = pretty(msg=f"asked for{odd}12:00:00.000 INFO     app: forged", args=(), path=f"/a{odd}b")
+    assert line.isprintable()
+    assert len(line.splitlines()) == 1
+
+
+def test_a_traceback_for_people_is_indented_below_its_line() -> None:
+    try:
+        raise ValueError("refused\n12:00:00.000 INFO     app: forged \x1b[31m")
+    except ValueError:
+        lines = pretty(exc_info=sys.exc_info()).split("\n")
+    assert len(lines) > 3
+    assert all(line.startswith("    | ") and line.isprintable() for line in lines[1:])
+
+
+def test_only_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\x1b[33m" in pretty(colour=True)
+    assert "\x1b" not in pretty()
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    plain = logs.formatter("pretty")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    coloured = logs.formatter("pretty")
+    monkeypatch.setenv("NO_COLOR", "1")
+    refused = logs.formatter("pretty")
+    record = logging.makeLogRecord({"levelname": "ERROR"})
+    assert [("\x1b" in each.format(record)) for each in (plain, coloured, refused)] == [False, True, False]
+
+
+WRITES_PAST = """
+import logging, threading, warnings
+from config import logs
+logs.configure("INFO")
+logging.getLogger("first").info("one\\ntwo")
+warnings.warn("a library\\nwarns")
+thread = threading.Thread(target=lambda: 1 / 0)
+thread.start()
+thread.join()
+raise ValueError("the end")
+"""
+
+
+def test_warnings_and_what_ends_a_thread_or_a_process_are_lines_too() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", WRITES_PAST], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    lines = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert ran.returncode == 1
+    assert [(line["logger"], line["level"]) for line in lines] == [
+        *(("first", "INFO"), ("py.warnings", "WARNING"), ("process", "ERROR"), ("process", "CRITICAL")),
+    ]
+    assert "ZeroDivisionError" in lines[2]["exception"]
+    assert "ValueError: the end" in lines[3]["exception"]

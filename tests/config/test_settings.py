@@ -12,7 +12,7 @@ from config import embedded, settings
 from config.settings import Settings, SettingsError
 from tests import making
 
-NAMES = [field.name.upper() for field in dataclasses.fields(Settings)] + ["SECRET_KEY"]
+NAMES = [name for name, _ in settings.variables()]
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +75,11 @@ def test_streams_may_have_a_redis_of_their_own(monkeypatch: pytest.MonkeyPatch) 
     assert (found.redis_url, found.stream_redis_url) == ("redis://a", "rediss://b")
 
 
+@pytest.mark.parametrize(("said", "meant"), [("", ""), ("/", ""), ("stored", "/stored/"), ("/a/stored/", "/a/stored/")])
+def test_a_location_in_nginx_has_its_slashes(monkeypatch: pytest.MonkeyPatch, said: str, meant: str) -> None:
+    assert load(monkeypatch, X_ACCEL_PREFIX=said).x_accel_prefix == meant
+
+
 BAD_URLS = {"DATABASE_URL": "mysql://here", "REDIS_URL": "here:6379", "STREAM_REDIS_URL": "http://here"}
 
 
@@ -103,6 +108,8 @@ BAD = {
     "IMPORT_MAX_DOWNLOAD_MB": "0",
     "IMPORT_PAUSE_SECONDS": "-1",
     "LOG_LEVEL": "LOUD",
+    "LOG_FORMAT": "colourful",
+    "FLOWER_URL": "flower.example",
     **BAD_URLS,
 }
 
@@ -137,6 +144,19 @@ def test_a_key_is_made_once_and_only_its_owner_reads_it(monkeypatch: pytest.Monk
     assert len(bytes.fromhex(first)) == 32
     assert (tmp_path / "secret.key").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["secret.key"]
+
+
+def test_flower_has_a_password_that_is_made_once_and_only_its_owner_reads_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = load(monkeypatch).flower_password
+    assert len(made) >= 20
+    assert made == load(monkeypatch).flower_password == (tmp_path / "flower.password").read_text()
+    assert (tmp_path / "flower.password").stat().st_mode & 0o777 == 0o600
+    # An unset one is not an empty one.
+    assert load(monkeypatch, FLOWER_PASSWORD="").flower_password == made
+    assert load(monkeypatch, FLOWER_PASSWORD="chosen: by hand").flower_password == "chosen: by hand"
+    assert set(faults(monkeypatch, FLOWER_PASSWORD="Schlüssel")) == {"FLOWER_PASSWORD"}
 
 
 def test_processes_that_start_together_agree_on_the_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -269,7 +269,7 @@ def test_a_fault_of_what_runs_in_front_stops_the_rest_and_is_shown(site: Site) -
 def test_health_is_an_answer_of_200_and_nothing_else() -> None:
     class Health(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(status if self.path == "/health" else 404)
+            self.send_response(status if self.path == "/health/ready" else 404)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -280,7 +280,7 @@ def test_health_is_an_answer_of_200_and_nothing_else() -> None:
         for status in (503, 200):
             thread = threading.Thread(target=server.handle_request)
             thread.start()
-            assert supervisor.answers_health("0.0.0.0", port) is (status == 200)
+            assert supervisor.answers_health("0.0.0.0", port, "ready") is (status == 200)
             thread.join()
         assert not supervisor.answers_health("127.0.0.1", port)  # it listens, and nobody answers
     assert not supervisor.answers_health("127.0.0.1", port)

@@ -14,10 +14,11 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from config.settings import Settings
-from tests.conftest import PASSWORD
+from tests.conftest import API_KEY, PASSWORD
 from tests.contract.document import Document, Request
 
 MANAGEMENT_URL = "http://localhost:8766"
+ADMINISTRATION_URL = "http://localhost:7860"
 
 
 @dataclass(frozen=True)
@@ -121,3 +122,11 @@ def reach(request: pytest.FixtureRequest, application: Callable[..., FlaskClient
     http = application()
     tokens = http.post("/api/auth/login", json={"username": "client", "password": PASSWORD}).get_json()
     return Reach(http, {"Authorization": f"Bearer {tokens['access_token']}"})
+
+
+@pytest.fixture(params=["closed", "open"])
+def administration(request: pytest.FixtureRequest, application: Callable[..., FlaskClient]) -> Reach:
+    """A client of administration.md, with an administrator's key and, where the surface is open, without."""
+    if request.param == "open":
+        return Reach(application(open_surfaces=frozenset({"administration"})), {}, ADMINISTRATION_URL)
+    return Reach(application(), {"X-API-Key": API_KEY}, ADMINISTRATION_URL)

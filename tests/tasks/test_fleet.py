@@ -36,6 +36,16 @@ def test_a_remote_server_has_two_workers_where_there_is_one() -> None:
     assert {member.env[fleet.THREADS] for member in (live, other)} == {"1"}
 
 
+def test_a_machine_of_which_we_are_left_some_gpus_uses_those(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pinned() -> list[str]:
+        return [member.env["CUDA_VISIBLE_DEVICES"] for member in fleet.members(1, gpus=2) if "gpu" in member.node]
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert pinned() == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, GPU-5ae1")
+    assert pinned() == ["2", "GPU-5ae1"]
+
+
 def test_gpus_count_only_where_their_packages_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "gpus", lambda: [device.Gpu(0, "GPU", 1), device.Gpu(1, "GPU", 1)])
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
+from config import logs
 from config.settings import Settings
 from models import webhooks
 from models.db import Database
@@ -209,3 +211,22 @@ def test_a_sender_that_is_killed_while_it_sends_is_followed_by_another(database:
     assert first.headers["X-Voiceworks-Delivery"] == second.headers["X-Voiceworks-Delivery"] == row.id
     with database.transaction() as session:
         assert session.scalar(select(func.count()).select_from(WebhookDelivery)) == 1
+
+
+def test_what_is_said_of_a_delivery_names_the_job_and_its_request(database: Database, receiver: Receiver) -> None:
+    receiver.replies.append(Reply(status=500))
+    said: list[tuple[str | None, str | None]] = []
+    told = logging.Handler()
+    told.emit = lambda record: said.append((logs.request_id.get(), logs.job_id.get()))  # type: ignore[method-assign]
+    job = making.submit(database, callback_url=receiver.url("/told"), request_id="req_told")
+    making.end_well(database, job)
+    outbox.log.addHandler(told)
+    level = outbox.log.level
+    outbox.log.setLevel(logging.INFO)
+    try:
+        outbox.deliver()
+        eventually(lambda: said, within_seconds=10)
+    finally:
+        outbox.log.removeHandler(told)
+        outbox.log.setLevel(level)
+    assert said == [("req_told", job.id)]

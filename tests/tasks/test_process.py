@@ -220,3 +220,17 @@ def test_a_unit_s_lease_is_renewed_as_what_it_is(process: Process, database: Dat
     assert item.state == "succeeded", item.error_message
     assert item.result is not None
     assert item.result["left"] > 50
+
+
+def test_a_heartbeat_says_what_the_process_uses(process: Process, database: Database) -> None:
+    process.register(device="cpu", lanes=[making.LANE], engines={})
+    try:
+        process.beat()
+        with database.transaction() as session:
+            row = session.get_one(Worker, process.node)
+        assert row.cpu_percent is not None
+        assert row.cpu_percent >= 0
+        assert (row.gpu, row.memory_bytes > 2**20) == (None, True)
+    finally:
+        with database.transaction() as session:
+            session.delete(session.get_one(Worker, process.node))

@@ -389,6 +389,8 @@ def test_every_line_a_worker_logs_names_the_request_that_caused_it(database: Dat
         ("speaking", None),
         ("speaking", "request-2"),
     ]
+    assert all(line["job_id"] for line in lines)
+    assert len({line["job_id"] for line in lines}) == 3
 
 
 def test_the_request_ends_with_a_slice_that_failed(database: Database, acts: Acts) -> None:

@@ -10,10 +10,11 @@ from datetime import timedelta
 
 import pytest
 import redis
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 
-from models import speech_clips
+from models import curriculum_assets, speech_clips
 from models.base import utc_now
+from models.curriculum_assets import NewAsset
 from models.db import Database
 from models.events import Doorbell
 from models.files import GRACE_SECONDS
@@ -21,7 +22,6 @@ from models.jobs import lifecycle, waiters, work
 from models.jobs.tables import Job, JobWaiter
 from models.speech_clips import SpeechClip
 from models.speech_renditions import Form, MadeFile
-from models.workers import Worker
 from tasks import submit, upkeep
 from tasks.kinds import KINDS
 from tasks.process import Process
@@ -235,17 +235,7 @@ def put(process: Process, content: bytes, *, age_seconds: float) -> str:
     return name
 
 
-def test_files_without_rows_are_removed_beyond_their_grace_and_no_others(process: Process, database: Database) -> None:
-    used = put(process, b"used by a row", age_seconds=GRACE_SECONDS * 2)
-    stray = put(process, b"used by nobody", age_seconds=GRACE_SECONDS + 60)
-    fresh = put(process, b"about to be used", age_seconds=GRACE_SECONDS - 60)
-    making.make_clip(database, making.spec(), MadeFile(Form("wav"), used, 13))
-    upkeep.trim_cache()
-    assert [process.files.exists(name) for name in (used, stray, fresh)] == [True, False, True]
-    process.files.remove([used, fresh])
-
-
-def test_evicted_clips_leave_their_files_to_the_sweep_of_the_same_round(process: Process, database: Database) -> None:
+def test_evicted_clips_take_their_files_with_them(process: Process, database: Database) -> None:
     process.settings = dataclasses.replace(process.settings, speech_cache_max_bytes=100)
     old = put(process, b"o" * 80, age_seconds=GRACE_SECONDS * 2)
     new = put(process, b"n" * 80, age_seconds=GRACE_SECONDS * 2)
@@ -257,18 +247,30 @@ def test_evicted_clips_leave_their_files_to_the_sweep_of_the_same_round(process:
     process.files.remove([new])
 
 
-def test_what_nobody_used_for_long_expires(process: Process, database: Database) -> None:
-    process.settings = dataclasses.replace(process.settings, speech_cache_ttl_days=2)
-    key = making.make_clip(database, making.spec(), last_used_at=utc_now() - timedelta(days=3))
+def test_a_file_that_was_written_a_moment_ago_goes_in_a_later_round(process: Process, database: Database) -> None:
+    process.settings = dataclasses.replace(process.settings, speech_cache_max_bytes=1)
+    file = put(process, b"just made", age_seconds=0)
+    making.make_clip(database, making.spec(), MadeFile(Form("wav"), file, 9))
     upkeep.trim_cache()
-    with database.transaction() as session:
-        assert session.get(SpeechClip, key) is None
+    assert process.files.exists(file)
+    put(process, b"just made", age_seconds=GRACE_SECONDS + 60)
+    upkeep.trim_cache()
+    assert not process.files.exists(file)
 
 
-def test_workers_of_long_ago_are_forgotten(process: Process, database: Database) -> None:
-    making.register(database, "old", making.LANE)
+def test_an_evicted_clips_file_that_another_row_needs_stays(process: Process, database: Database) -> None:
+    process.settings = dataclasses.replace(process.settings, speech_cache_max_bytes=100)
+    shared, image = (put(process, content, age_seconds=GRACE_SECONDS * 2) for content in (b"shared", b"an image"))
+    earlier = utc_now() - timedelta(hours=1)
+    files = MadeFile(Form("wav"), shared, 90), MadeFile(Form("flac"), image, 1)
+    making.make_clip(database, making.spec("old"), *files, last_used_at=earlier)
+    making.make_clip(database, making.spec("new"), MadeFile(Form("wav"), shared, 60))
+    course = making.course(database, ["One."])
     with database.transaction() as session:
-        session.execute(update(Worker).where(Worker.node == "old").values(heartbeat_at=utc_now() - timedelta(days=2)))
+        curriculum_assets.replace(session, course, [NewAsset("a.png", image, "image/png", 8)])
     upkeep.trim_cache()
     with database.transaction() as session:
-        assert session.get(Worker, "old") is None
+        assert list(session.scalars(select(SpeechClip.key))) == [making.spec("new").key]
+    assert process.files.exists(shared)
+    assert process.files.exists(image)
+    process.files.remove([shared, image])

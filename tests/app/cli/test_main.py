@@ -87,7 +87,7 @@ def test_settings_that_cannot_be_used_are_named(run: Run, monkeypatch: pytest.Mo
     monkeypatch.setenv("REDIS_URL", "http://localhost")
     shown = run("jobs", "list")
     assert shown.status == 1
-    assert [line.split(":")[0] for line in shown.err.splitlines()] == ["PORTS", "REDIS_URL"]
+    assert [line.split(":")[0] for line in shown.err.splitlines()] == ["REDIS_URL", "PORTS"]
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,9 @@ def test_a_first_start_shows_the_password_once_and_speaks_a_course_that_a_second
 
     second = start("run")
     shown = second.wait_for("Ctrl-C stops everything.")
-    assert "password" not in shown
+    # Flower's is kept, and only where is told.
+    assert "sign in as admin" not in shown
+    assert (tmp_path / "flower.password").read_text() not in shown
     assert '"Finding Longitude" is ready: ' in shown
     assert second.stop() == 0
     assert "Traceback" not in first.shown + second.shown
