@@ -78,6 +78,9 @@ class Voiceworks:
             "VOICEWORKS_API_KEY": API_KEY,
             "VOICEWORKS_ADMIN_PASSWORD": PASSWORD,
         }
+        if programs and "worker_io" not in programs:
+            # Nobody would ever take what the clock begins.
+            self.environment |= {"CLEANUP_ON_STARTUP": "0", "CLEANUP_INTERVAL_HOURS": "0"}
         self.console = folder / "console.log"
         self.settings = self._settings()
         self.files = FileStore(self.var_dir / "files")

@@ -59,7 +59,7 @@ def keys_of(product: Voiceworks, job_id: str) -> set[str]:
 def synthesized(product: Voiceworks) -> Counter[str]:
     """How many units say of each clip that they synthesized it."""
     results = "select result from jobs where result is not null union all select result from job_items"
-    return Counter(row.result["clip"] for row in product.rows(results) if row.result and row.result["cached"] is False)
+    return Counter(row.result["clip"] for row in product.rows(results) if (row.result or {}).get("cached") is False)
 
 
 def held(product: Voiceworks) -> list[str]:
