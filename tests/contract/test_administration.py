@@ -23,7 +23,7 @@ from models.error_reports import LEVELS
 from tests import making
 from tests.conftest import API_KEY, CLIENT_KEY
 from tests.contract.administration_headings import ADMINISTRATION, NO_PROMISE, documented, promises, request, tested
-from tests.contract.conftest import Reach, assert_refused, routes, template
+from tests.contract.conftest import ADMINISTRATION_URL, Reach, assert_refused, routes, template
 from tests.contract.document import Document, assert_shaped, quoted
 from tests.web import serving
 
@@ -32,7 +32,6 @@ RECENT = "GET `/api/v1/errors/recent`"
 DECIDED = Document("decisions")["Administration"]
 # Of what happened to whom the document shows an example: these names are no fields.
 SUMMED_UP = ADMINISTRATION[SUMMARY].answer | {"by_type": {}, "by_endpoint": {}}
-BASE_URL = "http://localhost:7860"
 
 
 def test_every_heading_has_a_test_and_every_promise_is_answered_for() -> None:
@@ -48,12 +47,10 @@ def test_every_heading_has_a_test_and_every_promise_is_answered_for() -> None:
     assert {title: prose for title, prose in loose.items() if prose} == {}
 
 
-@pytest.fixture(params=["closed", "open"])
-def reach(request: pytest.FixtureRequest, application: Callable[..., FlaskClient]) -> Reach:
-    """A client of administration.md, with an administrator's key and, where the surface is open, without."""
-    if request.param == "open":
-        return Reach(application(open_surfaces=frozenset({"administration"})), {}, BASE_URL)
-    return Reach(application(), {"X-API-Key": API_KEY}, BASE_URL)
+@pytest.fixture
+def reach(administration: Reach) -> Reach:
+    """A client of this document."""
+    return administration
 
 
 @pytest.fixture
@@ -176,7 +173,7 @@ def test_the_document_s_dashboard_works_as_it_stands(
     (example,) = ADMINISTRATION["Monitoring Dashboard"].code
     with serving(tmp_path / "web.log", OPEN_SURFACES="administration") as open_web:
         names: dict[str, Any] = {}
-        exec(example.replace(BASE_URL, open_web.url("")), names)
+        exec(example.replace(ADMINISTRATION_URL, open_web.url("")), names)
         health = names["get_system_health"]()
     assert set(health) == {"cpu_usage", "memory_usage", "disk_available", "error_rate", "last_cleanup"}
     assert all(isinstance(health[name], int | float) for name in set(health) - {"last_cleanup"})
@@ -199,7 +196,7 @@ def test_an_administrative_endpoint_takes_an_administrator_and_leaves_a_row(
     asked = request(title)
     if template(asked.method, asked.target) not in routes(http):
         pytest.fail(f"{title} is documented and missing")
-    closed = Reach(http, {"X-API-Key": API_KEY}, BASE_URL)
+    closed = Reach(http, {"X-API-Key": API_KEY}, ADMINISTRATION_URL)
     assert_refused(closed.send(asked, headers={}), 401, "UNAUTHORIZED")
     assert_refused(closed.send(asked, headers={"X-API-Key": CLIENT_KEY}), 403, "FORBIDDEN")
     assert closed.send(asked, headers=closed.credential | {"X-Request-ID": "req_mine"}).status_code != 403

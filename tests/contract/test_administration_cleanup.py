@@ -22,7 +22,7 @@ from models.db import Database
 from tests import making
 from tests.conftest import API_KEY
 from tests.contract.administration_headings import ADMINISTRATION, documented, request
-from tests.contract.conftest import Reach, assert_refused
+from tests.contract.conftest import ADMINISTRATION_URL, Reach, assert_refused
 from tests.contract.document import Document, assert_shaped, parse, quoted
 from tests.web import serving
 
@@ -31,16 +31,13 @@ RESOURCES, CLEAN, STATUS = "GET `/api/v1/resources`", "POST `/api/v1/cleanup`", 
 BODY, CLEANED = ADMINISTRATION[CLEAN].answers
 TARGETS = BODY["target"].split("|")
 DECISIONS = Document("decisions")
-BASE_URL = "http://localhost:7860"
 OLD_SECONDS = 3 * 86400.0
 
 
-@pytest.fixture(params=["closed", "open"])
-def reach(request: pytest.FixtureRequest, application: Callable[..., FlaskClient]) -> Reach:
-    """A client of administration.md, with an administrator's key and, where the surface is open, without."""
-    if request.param == "open":
-        return Reach(application(open_surfaces=frozenset({"administration"})), {}, BASE_URL)
-    return Reach(application(), {"X-API-Key": API_KEY}, BASE_URL)
+@pytest.fixture
+def reach(administration: Reach) -> Reach:
+    """A client of this document."""
+    return administration
 
 
 @pytest.fixture
@@ -169,7 +166,7 @@ def test_the_document_s_script_works_as_it_stands(
     (example,) = ADMINISTRATION["Automated Cleanup"].code
     with serving(tmp_path / "web.log", OPEN_SURFACES="administration") as open_web:
         names: dict[str, Any] = {}
-        exec("import requests\n" + example.replace(BASE_URL, open_web.url("")), names)
+        exec("import requests\n" + example.replace(ADMINISTRATION_URL, open_web.url("")), names)
         names["scheduled_cleanup"]()
     assert re.fullmatch(r"Cleaned \d+ files, freed \d+ bytes\n", capsys.readouterr().out)
 

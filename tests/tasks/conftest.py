@@ -15,6 +15,7 @@ from sqlalchemy import delete
 
 from config.settings import Settings
 from models import imports
+from models.files import FileStore
 from models.workers import Worker
 from tasks import process as processes
 from tasks import run, upkeep
@@ -25,6 +26,7 @@ from tasks.run import Done, Work
 from tests import making
 from tests.standing_in import Site, ocw_pages, standing_in
 from tests.tasks import bodies
+from tests.tasks.cleaning import OLD, write
 
 SINGLE, PARTS, LIVE = "test.single", "test.parts", "test.live"
 _BODY = "tests.tasks.bodies:perform"
@@ -113,3 +115,19 @@ def outside(process: Process, site: Site, monkeypatch: pytest.MonkeyPatch, tmp_p
 def folders(process: Process, outside: None) -> imports.Folders:
     """Where imports keep files."""
     return imports.folders(process.settings.var_dir)
+
+
+@pytest.fixture
+def root(process: Process, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The folder of everything that this worker keeps."""
+    monkeypatch.setattr(process, "settings", dataclasses.replace(process.settings, var_dir=tmp_path))
+    monkeypatch.setattr(process, "files", FileStore(tmp_path / "files"))
+    return tmp_path
+
+
+@pytest.fixture
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that is none of ours, with an old file in it."""
+    folder = tmp_path_factory.mktemp("outside")
+    write(folder / "precious", OLD)
+    return folder

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,7 @@ from models import cleanups, curriculum_assets, speech_clips, webhooks
 from models.curricula import Curriculum
 from models.curriculum_assets import CurriculumAsset, NewAsset
 from models.db import Database
-from models.files import GRACE_SECONDS, FileStore
+from models.files import GRACE_SECONDS
 from models.imports import KEPT_SECONDS
 from models.imports import KIND as IMPORT
 from models.jobs import lifecycle
@@ -27,92 +24,32 @@ from models.jobs.tables import Job
 from models.metrics.hours import MetricHour
 from models.speech_clips import SpeechClip
 from models.speech_pins import SpeechPin
-from models.speech_renditions import Form, MadeFile, SpeechRendition
-from tasks import cleanup, run, sweep_files
+from models.speech_renditions import SpeechRendition
+from tasks import run
 from tasks.cleanup import SWEEPS, sweeps_of
 from tasks.process import Process
-from tasks.sweeps import Candidate, Count, Ground
 from tests import making
-
-OLD, YOUNG = 40 * 86400.0, 60.0
-Result = dict[str, Any]
-
-
-@pytest.fixture
-def root(process: Process, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The folder of everything that this worker keeps."""
-    monkeypatch.setattr(process, "settings", dataclasses.replace(process.settings, var_dir=tmp_path))
-    monkeypatch.setattr(process, "files", FileStore(tmp_path / "files"))
-    return tmp_path
-
-
-def age(path: Path, seconds: float) -> Path:
-    then = time.time() - seconds
-    os.utime(path, (then, then), follow_symlinks=False)
-    return path
-
-
-def write(path: Path, seconds: float, content: bytes = b"12345") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return age(path, seconds)
-
-
-def put(process: Process, content: str, seconds: float = OLD) -> str:
-    name = process.files.put(content.encode())
-    age(process.files.path(name), seconds)
-    return name
-
-
-def clip(process: Process, database: Database, name: str, *, days: float = 40, **files: str) -> str:
-    """The key of a clip used so many days ago; ``files`` are what its renditions hold, by their formats."""
-    made = [MadeFile(Form(form), put(process, content), len(content)) for form, content in files.items()]
-    return making.make_clip(database, making.spec(name), *made, last_used_at=func.now() - timedelta(days=days))
-
-
-def begin(database: Database, target: str = "all", *, hours: float | None = None, dry: bool = False) -> Job:
-    params = cleanups.params(target, hours, dry_run=dry)
-    return making.submit(database, kind=cleanups.KIND, params=params, doorbells=0)
-
-
-def clean(database: Database, target: str = "all", *, hours: float | None = None, dry: bool = False) -> Result:
-    """What a cleanup says it did, once a worker has done it."""
-    job = begin(database, target, hours=hours, dry=dry)
-    run.run_slice(cleanups.KIND, job.id)
-    done = making.read(database, job)
-    assert done.state == "succeeded", done.error_message
-    return cleanups.report(done)
-
-
-def went(result: Result) -> dict[str, tuple[int, int, int]]:
-    """What each sweep removed, where it removed anything: files, bytes, rows."""
-    found = {name: (each["files"], each["bytes"], each["rows"]) for name, each in result["sweeps"].items()}
-    return {name: counts for name, counts in found.items() if any(counts)}
-
-
-def everything(root: Path) -> set[str]:
-    """Every file and link below a folder."""
-    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_symlink() or not path.is_dir()}
-
-
-def keys(database: Database) -> set[str]:
-    with database.transaction() as session:
-        return set(session.scalars(select(SpeechClip.key)))
-
+from tests.tasks.cleaning import (
+    OLD,
+    YOUNG,
+    age,
+    begin,
+    clean,
+    clip,
+    days_ago,
+    everything,
+    keys,
+    link,
+    put,
+    went,
+    write,
+)
 
 # --- The whole ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def outside(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that is none of ours, with an old file in it."""
-    folder = tmp_path_factory.mktemp("outside")
-    write(folder / "precious", OLD)
-    return folder
-
-
 def test_a_dry_run_and_a_real_one_count_the_same_and_only_what_nobody_needs_goes(
-    root: Path, process: Process, database: Database, outside: Path
+    root: Path, process: Process, database: Database, elsewhere: Path
 ) -> None:
     # Speech: expired, fresh, pinned, being made, promised by a job that is not done.
     expired = clip(process, database, "expired", wav="e" * 10, flac="f" * 20)
@@ -124,7 +61,9 @@ def test_a_dry_run_and_a_real_one_count_the_same_and_only_what_nobody_needs_goes
     with database.transaction() as session:
         speech_clips.claim(session, making.spec("making"), node="a", lease_seconds=60)
         at_work = making.spec("making").key
-        session.execute(update(SpeechClip).where(SpeechClip.key == at_work).values(last_used_at=func.now() - _days(90)))
+        session.execute(
+            update(SpeechClip).where(SpeechClip.key == at_work).values(last_used_at=func.now() - days_ago(90))
+        )
     # Files without rows, rows without files, temporary files, links that lead out of the house.
     stray, young = put(process, "nobody's"), put(process, "about to be used", YOUNG)
     lost = clip(process, database, "lost", days=1, wav="lost")
@@ -133,9 +72,9 @@ def test_a_dry_run_and_a_real_one_count_the_same_and_only_what_nobody_needs_goes
     write(root / "files" / "unfinished" / "draft", OLD)
     write(root / "tmp" / "deep" / "old", GRACE_SECONDS + 60)
     write(root / "tmp" / "new", GRACE_SECONDS - 60)
-    age(_link(root / "tmp" / "link", outside / "precious"), OLD)
-    age(_link(root / "tmp" / "folder", outside), OLD)
-    _link(root / "files" / "zz", outside)
+    age(link(root / "tmp" / "link", elsewhere / "precious"), OLD)
+    age(link(root / "tmp" / "folder", elsewhere), OLD)
+    link(root / "files" / "zz", elsewhere)
     write(root / "imports" / "cache" / "page", OLD)
     write(root / "imports" / "uploads" / "sent", OLD)
     before = everything(root)
@@ -150,7 +89,7 @@ def test_a_dry_run_and_a_real_one_count_the_same_and_only_what_nobody_needs_goes
         "expired_speech": (2, 30, 3),
         "files_without_rows": (1, 8, 0),
         "unfinished_files": (1, 5, 0),
-        "temporary_files": (3, 5 + len(str(outside / "precious")) + len(str(outside)), 0),
+        "temporary_files": (3, 5 + len(str(elsewhere / "precious")) + len(str(elsewhere)), 0),
         "import_folders": (1, 5, 0),
         "fetched_pages": (1, 5, 0),
         "speech_without_files": (0, 0, 2),
@@ -166,19 +105,9 @@ def test_a_dry_run_and_a_real_one_count_the_same_and_only_what_nobody_needs_goes
         *("imports/cache/page", "imports/uploads/sent"),
     }
     assert {"tmp/new", f"files/{young[:2]}/{young}", "files/zz"} <= left
-    assert (outside / "precious").read_bytes() == b"12345"
+    assert (elsewhere / "precious").read_bytes() == b"12345"
     # Nothing is left for a third.
     assert went(clean(database)) == {}
-
-
-def _days(count: float) -> Any:
-    return timedelta(days=count)
-
-
-def _link(path: Path, target: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.symlink_to(target)
-    return path
 
 
 def _names(*contents: str) -> list[str]:
@@ -193,8 +122,8 @@ def _file_of(database: Database, key: str) -> str:
 def _make_older(database: Database) -> None:
     """Every rendition and course was stored long ago."""
     with database.transaction() as session:
-        session.execute(update(SpeechRendition).values(created_at=func.now() - _days(1)))
-        session.execute(update(Curriculum).values(updated_at=func.now() - _days(1)))
+        session.execute(update(SpeechRendition).values(created_at=func.now() - days_ago(1)))
+        session.execute(update(Curriculum).values(updated_at=func.now() - days_ago(1)))
 
 
 # --- Targets and ages ---------------------------------------------------------------------------------------------
@@ -350,134 +279,6 @@ def test_with_no_file_at_all_it_is_the_disk_that_is_missing_and_no_row_goes(
     assert any("is its disk mounted?" in sentence for sentence in done["errors"])
 
 
-# --- Links and folders --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["tmp", "imports", "imports/uploads", "imports/cache", "files", "files/unfinished"])
-def test_a_folder_of_ours_that_is_a_link_is_left_alone_and_told(
-    root: Path, process: Process, database: Database, outside: Path, name: str
-) -> None:
-    folder = root / name
-    folder.parent.mkdir(exist_ok=True)
-    if folder.is_dir():
-        folder.rename(root / "away")
-    for inner in ("ab/x", "unfinished/x", "x"):
-        write(outside / inner, OLD)
-    folder.symlink_to(outside)
-    before = everything(outside)
-    done = clean(database, hours=0)
-    assert everything(outside) == before
-    assert went(done) == {}
-    told = [sentence for sentence in done["errors"] if "a link leads elsewhere" in sentence]
-    assert any(sentence.startswith(f"{name}: ") for sentence in told)
-
-
-def test_a_link_between_our_own_folders_is_not_followed_either(
-    root: Path, process: Process, database: Database
-) -> None:
-    write(root / "log" / "web.log", OLD)
-    write(root / "secret.key", OLD)
-    _link(root / "tmp", root / "log")
-    clean(database, hours=0)
-    assert {"log/web.log", "secret.key"} <= everything(root)
-
-
-def test_what_cannot_be_removed_is_told_and_the_rest_goes(
-    root: Path, process: Process, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in range(30):
-        write(root / "tmp" / f"stuck {number}", OLD)
-    write(root / "tmp" / "loose", OLD)
-    stray = put(process, "stray")
-    unlink = Path.unlink
-
-    def stubborn(path: Path, **options: Any) -> None:
-        if path.name.startswith("stuck"):
-            raise PermissionError(13, "Permission denied")
-        unlink(path, **options)
-
-    monkeypatch.setattr(Path, "unlink", stubborn)
-    done = clean(database)
-    assert (done["error_count"], len(done["errors"])) == (30, cleanup.ERRORS_SHOWN)
-    assert all(sentence.startswith("tmp/stuck") and "Permission denied" in sentence for sentence in done["errors"])
-    assert not (root / "tmp" / "loose").exists()
-    assert not process.files.exists(stray)
-    assert done["files_removed"] == 2
-
-
-def test_a_sweep_that_the_database_refuses_is_told_and_the_rest_is_made(
-    root: Path, process: Process, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(session: Any, **_: Any) -> Any:
-        return session.execute(select(func.pg_no_such_function()))
-
-    monkeypatch.setattr("models.speech_expiry.expired", refuse)
-    stray = put(process, "stray")
-    done = clean(database)
-    assert done["errors"] == ["expired_speech: the database refused (UndefinedFunction)"]
-    assert not process.files.exists(stray)
-
-
-def test_folders_left_empty_go_with_the_next_cleanup(root: Path, process: Process, database: Database) -> None:
-    write(root / "tmp" / "a" / "b" / "c", OLD)
-    (root / "tmp" / "fresh").mkdir()
-    clean(database, "temp")
-    for folder in ("tmp/a/b", "tmp/a"):
-        age(root / folder, OLD)
-    clean(database, "temp")
-    assert not (root / "tmp" / "a" / "b").exists()
-    assert (root / "tmp" / "fresh").exists()
-
-
-# --- Between finding and removing ---------------------------------------------------------------------------------
-
-
-def found(process: Process, find: Callable[[Ground], Iterator[Candidate]]) -> Candidate:
-    """The one thing that a sweep finds."""
-    (candidate,) = find(Ground(process, now=time.time(), failed=pytest.fail))
-    return candidate
-
-
-def test_a_file_that_is_put_again_just_before_it_goes_stays(root: Path, process: Process, database: Database) -> None:
-    stray = put(process, "stray")
-    candidate = found(process, sweep_files.without_rows)
-    assert process.files.put(b"stray") == stray
-    assert candidate.remove() == Count()
-    assert process.files.exists(stray)
-
-
-def test_a_file_that_another_took_is_not_counted(root: Path, process: Process, database: Database) -> None:
-    path = write(root / "tmp" / "x", OLD)
-    candidate = found(process, sweep_files.temporary)
-    path.unlink()
-    assert (candidate.count, candidate.remove()) == (Count(1, 5), Count())
-
-
-def test_a_folder_that_became_a_link_in_between_leads_nowhere(
-    root: Path, process: Process, database: Database, outside: Path
-) -> None:
-    write(root / "tmp" / "deep" / "precious", OLD)
-    file = found(process, sweep_files.temporary)
-    (root / "tmp" / "deep").rename(root / "tmp" / "away")
-    _link(root / "tmp" / "deep", outside)
-    assert file.remove() == Count()
-    assert (outside / "precious").exists()
-
-
-def test_an_import_that_is_tried_again_just_before_its_folder_goes_keeps_it(
-    root: Path, process: Process, database: Database
-) -> None:
-    job = making.submit(database, kind=IMPORT, params={"asked": {}})
-    making.change(database, job, state="failed", finished_at=func.now() - _days(1))
-    write(root / "imports" / job.id / "download.json", OLD)
-    age(root / "imports" / job.id, OLD)
-    candidate = found(process, sweep_files.of_imports)
-    with database.transaction() as session:
-        lifecycle.retry(session, job.id, able_workers=0)
-    assert candidate.remove() == Count()
-    assert (root / "imports" / job.id / "download.json").exists()
-
-
 # --- Imports ------------------------------------------------------------------------------------------------------
 
 
@@ -500,7 +301,7 @@ def test_what_an_import_needs_stays_and_what_it_left_goes_whole(
 
 def _ended(database: Database, *, days: float = 40, **fields: Any) -> Job:
     job = making.submit(database, **fields)
-    making.change(database, job, state="succeeded", finished_at=func.now() - _days(days))
+    making.change(database, job, state="succeeded", finished_at=func.now() - days_ago(days))
     return job
 
 
@@ -522,7 +323,7 @@ def test_jobs_go_when_they_ended_long_ago_and_nothing_needs_them(
         pinning := _ended(database),
         untold := _ended(database, callback_url="http://127.0.0.1:1/"),
     ]
-    making.change(database, kept[3], created_at=func.now() - _days(400))
+    making.change(database, kept[3], created_at=func.now() - days_ago(400))
     with database.transaction() as session:
         session.add(SpeechPin(clip_key="x", job_id=pinning.id))
     _tell(database, untold)
@@ -561,7 +362,7 @@ def test_the_last_twenty_cleanups_are_kept_however_old_they_are(
 ) -> None:
     past = [_ended(database, kind=cleanups.KIND, params=cleanups.params("all", None, dry_run=False)) for _ in range(25)]
     for number, job in enumerate(past):
-        making.change(database, job, created_at=func.now() - _days(100 - number))
+        making.change(database, job, created_at=func.now() - days_ago(100 - number))
     clean(database, "old_files")
     # With the one that has just cleaned up.
     assert [_is_there(database, job) for job in past] == [False] * 6 + [True] * 19
@@ -570,7 +371,7 @@ def test_the_last_twenty_cleanups_are_kept_however_old_they_are(
 def test_figures_of_long_ago_go(root: Path, process: Process, database: Database) -> None:
     with database.transaction() as session:
         for days in (401, 399):
-            session.add(MetricHour(hour=func.now() - _days(days), series=f"{days}", value=1))
+            session.add(MetricHour(hour=func.now() - days_ago(days), series=f"{days}", value=1))
     dry, real = clean(database, "old_files", dry=True), clean(database, "old_files")
     assert went(dry) == went(real) == {"old_metrics": (0, 0, 1)}
     with database.transaction() as session:

@@ -19,7 +19,6 @@ from sqlalchemy import func, select
 from config.settings import Settings
 from models import cleanups, clock
 from models.db import Database
-from models.files import FileStore
 from models.jobs import lifecycle
 from models.jobs.tables import Job
 from models.speech_renditions import Form, MadeFile
@@ -31,14 +30,6 @@ from tests.conftest import eventually
 
 OLD = 40 * 86400.0
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def root(process: Process, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The folder of everything that this worker keeps."""
-    monkeypatch.setattr(process, "settings", dataclasses.replace(process.settings, var_dir=tmp_path))
-    monkeypatch.setattr(process, "files", FileStore(tmp_path / "files"))
-    return tmp_path
 
 
 def begin(database: Database, *, target: str = "all", dry: bool = False) -> Job:
