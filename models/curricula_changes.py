@@ -33,7 +33,7 @@ def change(
         NotFound: there is no such course.
         Invalid: an id is used twice.
     """
-    _lock(session, curriculum_id)
+    hold(session, curriculum_id)
     if topics is not None:
         kept = keep_ids(curricula.outline(session, curriculum_id), topics)
         session.execute(delete(Topic).where(Topic.curriculum_id == curriculum_id))
@@ -84,7 +84,7 @@ def remove(session: Session, curriculum_id: str, *, force: bool) -> None:
         NotFound: there is no such course.
         Conflict: jobs work on it, or somebody listens to it.
     """
-    _lock(session, curriculum_id)
+    hold(session, curriculum_id)
     at_work = select(Job.id).where(
         Job.kind.in_(("speech.prefetch", "deployments.generate", "imports.run")),
         Job.state.in_((QUEUED, RUNNING, PAUSED)),
@@ -105,8 +105,13 @@ def remove(session: Session, curriculum_id: str, *, force: bool) -> None:
     session.execute(delete(Curriculum).where(Curriculum.id == curriculum_id))
 
 
-def _lock(session: Session, curriculum_id: str) -> None:
-    """Of two changes at once the second sees what the first made."""
-    found = session.scalar(select(Curriculum.id).where(Curriculum.id == curriculum_id).with_for_update())
+def hold(session: Session, curriculum_id: str) -> Curriculum:
+    """The course, the caller's alone until its transaction ends: of two changes the second sees what the first made.
+
+    Raises:
+        NotFound: there is no such course.
+    """
+    found = session.get(Curriculum, curriculum_id, with_for_update=True, populate_existing=True)
     if found is None:
         raise NotFound(f"There is no curriculum {curriculum_id!r}.")
+    return found

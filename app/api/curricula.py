@@ -10,44 +10,27 @@ from marshmallow import EXCLUDE, Schema, fields
 
 from app import context
 from app.api.curriculum_assets import with_urls
+from app.course_content import ABOUT, Told, read_topics
 from app.http.access import CLIENT
 from app.http.answers import MESSAGE, Answer, Shown, page_of
-from app.http.parsing import Listing, Paging, Text, one_of
+from app.http.parsing import Listing, Paging, Text
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import curricula, curricula_changes, curricula_search, curriculum_assets
 from models.base import iso
-from models.curricula import Curriculum, NewSegment, NewTopic, Segment, Topic
-from models.errors import Invalid
+from models.curricula import Curriculum, Segment, Topic
 
 blueprint = SurfaceBlueprint("curriculum", surface=MANAGEMENT, description="Courses")
 
-MAX_SEGMENT_CHARACTERS = 20_000
-# What is known of a course beside its text, and goes with it wherever it is taken.
-_ABOUT = ("language", "license", "attribution", "authors")
 
-
-class LicenceTold(Schema):
-    """A licence: what it is called, the words that say so, and what it allows."""
-
-    name = Text(required=True, minimum=1, maximum=200, spoken=True)
-    words = Text(maximum=2000)
-    verdict = fields.String(validate=one_of(["allowed", "forbidden", "unclear"]))
-    url = Text(maximum=2000, allow_none=True)
-
-
-class NewCurriculum(Schema):
+class NewCurriculum(Told):
     """A course: topics with segments, or topics with a text of their own."""
 
     title = Text(required=True, minimum=1, maximum=500, spoken=True)
     description = Text(load_default="", maximum=20_000)
     content = Listing(fields.Raw(), load_default=list)
-    language = Text(maximum=35)
-    license = fields.Nested(LicenceTold)
-    attribution = Text(maximum=20_000)
-    authors = Listing(Text(minimum=1, maximum=500))
 
 
-class ChangedCurriculum(Schema):
+class ChangedCurriculum(Told):
     """What of a course changes; what is not named stays."""
 
     title = Text(minimum=1, maximum=500, spoken=True)
@@ -175,7 +158,7 @@ def create_curriculum(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
             title=body["title"],
             description=body["description"],
             topics=topics,
-            extra={name: body[name] for name in _ABOUT if name in body},
+            extra={name: body[name] for name in ABOUT if name in body},
             account_id=g.caller.account_id,
         )
         return whole(curriculum, curricula.outline(session, curriculum.id)), 201
@@ -195,7 +178,10 @@ def get_curriculum(curriculum_id: str) -> dict[str, Any]:
 def change_curriculum(body: dict[str, Any], curriculum_id: str) -> dict[str, Any]:
     """Changes what the body names; new content keeps the ids of topics and segments that stay."""
     topics = read_topics(body.pop("content")) if "content" in body else None
+    told = {name: body.pop(name) for name in ABOUT if name in body}
     with context.current().database.transaction() as session:
+        if told:
+            body["extra"] = curricula_changes.hold(session, curriculum_id).extra | told
         changed = curricula_changes.change(session, curriculum_id, fields=body, topics=topics)
         kept = curriculum_assets.paths(session, curriculum_id)
         return whole(changed, curricula.outline(session, curriculum_id), kept)
@@ -234,7 +220,7 @@ def export_curriculum(curriculum_id: str) -> Response:
     with context.current().database.snapshot() as session:
         curriculum = curricula.get(session, curriculum_id)
         shown = whole(curriculum, curricula.outline(session, curriculum_id))
-    response = jsonify({name: shown[name] for name in ("title", "description", *_ABOUT, "content") if name in shown})
+    response = jsonify({name: shown[name] for name in ("title", "description", *ABOUT, "content") if name in shown})
     response.headers["Content-Disposition"] = f"attachment; filename=curriculum-{curriculum_id}.json"
     return response
 
@@ -258,65 +244,6 @@ def whole(
         "segment_count": sum(len(segments) for _, segments in outline),
         "content": content,
     }
-
-
-def read_topics(content: list[Any]) -> list[NewTopic]:
-    """The topics of a course's ``content``; keys we do not know are kept.
-
-    Raises:
-        Invalid: naming the topic or segment that cannot be read.
-    """
-    return [_topic(topic, f"content[{number}]") for number, topic in enumerate(content)]
-
-
-def _topic(topic: Any, where: str) -> NewTopic:
-    if not isinstance(topic, dict):
-        raise Invalid(f"{where}: {topic!r:.60} is not a topic (an object with title and segments)")
-    segments = topic.get("segments", topic.get("text", []))
-    if isinstance(segments, str):
-        segments = [segments]
-    if not isinstance(segments, list):
-        raise Invalid(f"{where}.segments: {segments!r:.60} is neither a list nor a text")
-    return NewTopic(
-        id=_id(topic, where),
-        title=_text(topic.get("title"), f"{where}.title", maximum=500),
-        description=_text(topic.get("description", ""), f"{where}.description", minimum=0),
-        segments=[_segment(segment, f"{where}.segments[{at}]") for at, segment in enumerate(segments)],
-        extra=_rest(topic, "id", "title", "description", "segments", "text"),
-    )
-
-
-def _segment(segment: Any, where: str) -> NewSegment:
-    if isinstance(segment, str):
-        return NewSegment(_text(segment, where))
-    if not isinstance(segment, dict):
-        raise Invalid(f"{where}: {segment!r:.60} is not a segment (a text or an object with text)")
-    return NewSegment(
-        text=_text(segment.get("text"), f"{where}.text"), id=_id(segment, where), extra=_rest(segment, "id", "text")
-    )
-
-
-def _text(value: Any, where: str, *, minimum: int = 1, maximum: int = MAX_SEGMENT_CHARACTERS) -> str:
-    if not isinstance(value, str):
-        raise Invalid(f"{where}: {value!r:.60} is not a text")
-    if len(value.strip()) < minimum:
-        raise Invalid(f"{where}: it is empty")
-    if len(value) > maximum:
-        raise Invalid(f"{where}: it has {len(value)} characters; at most {maximum} are allowed")
-    return value
-
-
-def _id(thing: dict[str, Any], where: str) -> str | None:
-    value = thing.get("id")
-    if value is None:
-        return None
-    if not isinstance(value, str | int) or isinstance(value, bool) or not 1 <= len(str(value)) <= 200:
-        raise Invalid(f"{where}.id: {value!r:.60} is not an id (a text of 1 to 200 characters)")
-    return str(value)
-
-
-def _rest(thing: dict[str, Any], *known: str) -> dict[str, Any]:
-    return {name: value for name, value in thing.items() if name not in known}
 
 
 def _summary(curriculum: Curriculum) -> dict[str, Any]:

@@ -11,12 +11,13 @@ from typing import Any
 from rich.console import Console
 from sqlalchemy.orm import Session
 
-from app.api.curricula import read_topics, whole
+from app.api.curricula import whole
 from app.api.jobs import detailed
 from app.api.prefetch import prefetch
 from app.cli import FAILED, OK, progress, reach
 from app.cli.output import Failed, counted, show_columns, show_json
-from app.http.parsing import refuse_bad_text
+from app.course_content import ABOUT, Told, read_topics
+from app.http.parsing import refuse_bad_text, sentences
 from models import accounts, curricula
 from models.base import iso
 from models.curricula import Curriculum
@@ -124,12 +125,15 @@ def store(session: Session, document: dict[str, Any]) -> Curriculum:
         raise Invalid(f"description: {description!r:.60} is not a text")
     if not isinstance(content, list):
         raise Invalid(f"content: {content!r:.60} is not a list of topics")
+    about = {name: document[name] for name in ABOUT if document.get(name) is not None}
+    if faults := Told().validate(about):
+        raise Invalid("; ".join(sentences(faults, "")))
     admin = accounts.find(session, "admin")
     return curricula.create(
         session,
         title=title,
         description=description or "",
         topics=read_topics(content),
-        extra={},
+        extra=about,
         account_id=admin.id if admin else None,
     )

@@ -61,3 +61,14 @@ def test_an_export_says_whose_the_course_is_and_makes_the_same_course(
 def test_a_licence_that_is_none_is_refused(client: FlaskClient, admin: dict[str, str], wrong: object) -> None:
     answer = client.post("/api/curriculum", json={"title": "Tides", "license": wrong}, headers=admin)
     assert (answer.status_code, "license" in answer.get_json()["error"]) == (400, True)
+
+
+def test_whose_a_course_is_can_be_changed_and_what_is_not_named_stays(
+    client: FlaskClient, admin: dict[str, str]
+) -> None:
+    made = client.post("/api/curriculum", json={"title": "Tides", **ABOUT}, headers=admin).get_json()
+    changed = client.put(f"/api/curriculum/{made['id']}", json={"authors": ["Bo Reed"]}, headers=admin)
+    assert changed.status_code == 200
+    assert {name: changed.get_json()[name] for name in ABOUT} == ABOUT | {"authors": ["Bo Reed"]}
+    assert changed.get_json()["title"] == "Tides"
+    assert client.put("/api/curriculum/none", json={"authors": ["A"]}, headers=admin).status_code == 404

@@ -184,7 +184,7 @@ def made(web: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     description = web.get("/openapi.json").text
     (folder / "openapi.json").write_text(description)
     # Of the types of files the generator knows one only.
-    files_of = set(re.findall(r'"((?:audio|text|application)/[a-z0-9.+-]+)"', description))
+    files_of = set(re.findall(r'"((?:audio|image|text|application)/[a-z0-9.+-]+)"', description))
     overrides = dict.fromkeys(sorted(files_of - {"application/json"}), "application/octet-stream")
     (folder / "config.json").write_text(json.dumps({"post_hooks": [], "content_type_overrides": overrides}))
     generator = [sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none", "--fail-on-warning"]

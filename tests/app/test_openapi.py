@@ -41,7 +41,9 @@ BODIES = {
     "POST /api/users": {"username", "password", "role", "email"},
     "PATCH /api/users/{user_id}": {"password", "role", "email", "disabled"},
     "POST /api/curriculum": {"title", "description", "content", "language", "license", "attribution", "authors"},
-    "PUT /api/curriculum/{curriculum_id}": {"title", "description", "content"},
+    "PUT /api/curriculum/{curriculum_id}": {
+        *("title", "description", "content", "language", "license", "attribution", "authors"),
+    },
     "POST /api/tts": {
         *("text", "voice_id", "provider", "curriculum_id", "speed", "format"),
         *("sample_rate", "channels", "loudness_lufs", "seed", "callback_url"),

@@ -75,10 +75,11 @@ def parted(page: str) -> PageParted | None:
 def _end_of(page: str, opened: re.Match[str]) -> int:
     """Where an element ends; at the end of the page if it is not closed."""
     depth = 0
-    for tag in re.finditer(rf"<(/?){opened[1]}\b[^<>]{{0,2000}}>", page[opened.start() :], re.IGNORECASE):
+    tags = re.compile(rf"<(/?){opened[1]}\b[^<>]{{0,2000}}>", re.IGNORECASE)
+    for tag in tags.finditer(page, opened.start()):
         depth += -1 if tag[1] else 1
         if depth == 0:
-            return opened.start() + tag.end()
+            return tag.end()
     return len(page)
 
 

@@ -123,7 +123,7 @@ def content_of(document: Element) -> Element:
 
 def is_contents(element: Element) -> bool:
     """Whether this is a list of links into the book itself: the rows of a table or a list, or a line of links."""
-    links = [each for each in element.iter() if tag_of(each) == "a" and each.get("href", "").strip()]
+    links = [each for each in element.iter("a") if each.get("href", "").strip()]
     if not links or any(_LEADS_OUT.match(link.get("href").strip()) for link in links):
         return False
     linked = {above for link in links for above in (link, *link.iterancestors())}

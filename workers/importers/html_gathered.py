@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 
 from workers.importers import formulas, headings, inline
 from workers.importers.blocks import Block, Kind, Page, clean, ended
@@ -36,7 +37,7 @@ class Gathered:
         self.notes_out = 0
         # After how many blocks something was left out last; which headings stand over contents that were.
         self.left_out_at = -1
-        self.contents_at: list[int] = []
+        self.contents_at: set[int] = set()
 
     def taken(self) -> str:
         """The text gathered so far, which is then gone; empty if it has no word."""
@@ -130,7 +131,7 @@ class Gathered:
         """Remembers that something was left out here; ``contents`` are a list of the book's own chapters."""
         self.left_out_at = len(self.page.blocks)
         if contents and self.left_out_at - 1 not in self.contents_at:
-            self.contents_at.append(self.left_out_at - 1)
+            self.contents_at.add(self.left_out_at - 1)
             self.note("A list of contents is passed over.")
 
     def close(self) -> None:
@@ -143,9 +144,10 @@ class Gathered:
             alone = bool(others) and last.level > max(others) + 1 and self.left_out_at < len(page.blocks)
             if alone or headings.is_the_end(last.text):
                 page.blocks[-1] = Block("paragraph", (ended(last.text),))
-        for gone in reversed(self.contents_at):
-            del page.blocks[gone]
-            page.assets = [(place - (place > gone), asset) for place, asset in page.assets]
+        if self.contents_at:
+            gone = sorted(self.contents_at)
+            page.blocks = [block for at, block in enumerate(page.blocks) if at not in self.contents_at]
+            page.assets = [(place - bisect_left(gone, place), asset) for place, asset in page.assets]
 
     def note(self, sentence: str) -> None:
         """Tells whoever imports the page something."""

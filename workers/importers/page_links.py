@@ -17,14 +17,16 @@ def order(reading: Reading, pages: Collection[str], written: Mapping[str, str], 
     """The pages in the order of the one that lists most others, itself first; empty where none does.
 
     ``written`` is the HTML of those pages that are HTML. The one that lists is ``own``, the page that stands for the
-    whole, else the only one that does: where by its menu every page leads to every other, none of them is the contents.
+    whole, else the one with the longest list: where by its menu every page leads to every other, none is the contents.
     """
     listing = {}
     for path, text in written.items():
         found = _linked(reading, pages, path, text)
         if len(found) >= _FEWEST and 2 * len(found) > len(pages) - 1:
             listing[path] = found
-    first = own if own in listing else next(iter(listing)) if len(listing) == 1 else None
+    most = max(map(len, listing.values()), default=0)
+    longest = [path for path, found in listing.items() if len(found) == most]
+    first = own if own in listing else longest[0] if len(longest) == 1 else None
     return [] if first is None else [first, *listing[first]]
 
 

@@ -22,6 +22,7 @@ def seconds(segments: Iterable[Segment]) -> float:
     total = 0.0
     for segment in segments:
         rest, signs = _SIGN.subn(" ", segment.text)
-        words = sum(1 + len(word) // _LETTERS_A_WORD for word in _WORD.findall(rest))
+        found = _WORD.findall(rest)
+        words = len(found) + sum([len(word) // _LETTERS_A_WORD for word in found if len(word) >= _LETTERS_A_WORD])
         total += words * _SECONDS_A_WORD + signs * _SECONDS_A_SIGN + _SECONDS_BETWEEN
     return round(total, 1)

@@ -90,9 +90,14 @@ def _next(page: Page, lines: list[str], language: str | None, unread: list[str])
         if whole or begins_list:
             break
         own.append(line)
-    said = inline.with_formulas(_HYPHEN.sub("", "\n".join(own)), language, unread)
+    said = inline.with_formulas(_unbroken("\n".join(own)), language, unread)
     _add(page, Block("paragraph", (clean(said),)))
     return lines[len(own) :]
+
+
+def _unbroken(text: str) -> str:
+    """A text without the hyphens at which words were broken; in most there are none."""
+    return _HYPHEN.sub("", text) if "-\n" in text else text
 
 
 def _is_chapter(line: str) -> bool:
@@ -112,7 +117,7 @@ def _items(page: Page, lines: list[str], language: str | None, unread: list[str]
             items.append(marker + line[began.end() :])
         else:
             items[-1] += f"\n{line}"
-    said = [clean(inline.with_formulas(_HYPHEN.sub("", item), language, unread)) for item in items]
+    said = [clean(inline.with_formulas(_unbroken(item), language, unread)) for item in items]
     parts = tuple(ended(item) for item in said if has_word(item))
     if parts and page.blocks and page.blocks[-1].kind == "list":
         # Items with empty lines between them are one list.

@@ -45,9 +45,9 @@ _LETTERED = re.compile(
     r"[Gg]rade|[Gg]ym|[Rr]oom|[Hh]all|[Bb]uilding|[Bb]lock|[Gg]ate|[Pp]oint|[Tt]eam|[Ll]ine|[Ee]xhibit|[Hh]epatitis)\s\w$"
 )
 _PARAGRAPH = re.compile(r"\n\s*\n+")
-# An ending, closing quotes or brackets, numbers of notes, then space. It begins where its marks do: a thousand dots
-# are tried once.
-_ENDING = re.compile(r"(?<![.!?…])([.!?…]+)([\"'”’)\]]*)(?:\[[0-9]{1,3}\]){0,9}\s+")
+# An ending, closing quotes or brackets, numbers of notes, then space, or no ending. It takes all the marks there are: a
+# thousand dots are tried once.
+_ENDING = re.compile(r"([.!?…]+)([\"'”’)\]]*)(?:\[[0-9]{1,3}\]){0,9}(\s*)")
 _LAST_WORD = re.compile(r"([^\s(\[\"'“‘]+)$")
 _NEXT_WORD = re.compile(r"[\"'“‘(\[]*([^\W_]+)")
 _ROMAN = re.compile(r"[IVXLCDM]+")
@@ -83,7 +83,7 @@ def pieces(text: str) -> list[Piece]:
 
 def has_word(text: str) -> bool:
     """Whether there is anything to say: a letter, a digit, or something held (``workers.text.held``)."""
-    return any(character.isalnum() for character in text) or _HELD.search(text) is not None
+    return any(map(str.isalnum, text)) or _HELD.search(text) is not None
 
 
 def sentences(paragraph: str) -> list[str]:
@@ -91,6 +91,8 @@ def sentences(paragraph: str) -> list[str]:
     found: list[str] = []
     start = 0
     for ending in _ENDING.finditer(paragraph):
+        if not ending[3]:
+            continue
         before = paragraph[max(start, ending.start() - _AROUND) : ending.start()]
         after = paragraph[ending.end() : ending.end() + _AROUND]
         if _ends_sentence(before, ending[1], bool(ending[2]), after):

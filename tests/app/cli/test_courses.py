@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from app.cli.demo import SAMPLE
 from config.voices import catalogue
 from models import curricula
+from models.curricula import Curriculum
 from models.db import Database
 from tests.app.cli.conftest import Run
 
@@ -34,6 +36,21 @@ def test_a_course_is_stored_as_it_is_in_the_file(run: Run, database: Database, t
     with database.transaction() as session:
         texts = [segment.text for segment in curricula.segments(session, shown["id"])]
     assert texts == ["The moon pulls.", "The sea follows.", "The sun helps, or hinders."]
+
+
+def test_a_course_keeps_its_licence_and_a_licence_that_is_none_is_refused(
+    run: Run, database: Database, tmp_path: Path
+) -> None:
+    told = {"title": "Tides", "content": [], "authors": ["Ada"], "license": {"name": "CC BY 4.0"}}
+    path = tmp_path / "course.json"
+    path.write_text(json.dumps(told))
+    assert run("courses", "import", str(path)).status == 0
+    path.write_text(json.dumps(told | {"license": {"words": "no name"}}))
+    refused = run("courses", "import", str(path))
+    assert (refused.status, "license.name" in refused.err) == (1, True)
+    with database.transaction() as session:
+        (course,) = session.scalars(select(Curriculum))
+        assert course.extra == {"authors": ["Ada"], "license": {"name": "CC BY 4.0"}}
 
 
 def test_a_course_can_be_piped_in_under_another_title(run: Run, database: Database) -> None:

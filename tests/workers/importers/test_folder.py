@@ -117,6 +117,7 @@ def titles(folder: Path, files: dict[str, building.Content]) -> list[str]:
 
 
 LINKS = ("zeal.html#top", "apple.html", "part/b.html", "http://elsewhere/", "part/a.html", "apple.html", "gone.html")
+LINKS += ("part/c.html",)
 
 
 @pytest.mark.parametrize("listing", ["index.html", "start.html"])
@@ -124,6 +125,8 @@ def test_a_book_of_html_is_in_the_order_of_the_page_that_lists_its_pages(tmp_pat
     names = ("apple", "left", "zeal", "part/a", "part/b", "part/c")
     files: dict[str, building.Content] = {f"{name}.html": page(name, listing) for name in names}
     files[listing] = page("Listing", *LINKS)
+    # One that leads to most others as well, and to fewer.
+    files["apple.html"] = page("apple", "zeal.html", "left.html", "part/c.html", listing)
     assert titles(tmp_path, files) == ["Listing", "zeal", "apple", "part/b", "part/a", "part/c", "left"]
 
 
