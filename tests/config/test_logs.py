@@ -8,6 +8,7 @@ import logging
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,13 @@ from config.logs import JsonFormatter, without_credentials
 
 ROOT = Path(__file__).parents[2]
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhYmMifQ.c2ln-bmF0_dXJl"
+
+
+@pytest.fixture(autouse=True)
+def nobody() -> Iterator[None]:
+    """Lines belong to no request: a test of another file may have made one."""
+    with logs.belonging(request=None, job=None):
+        yield
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 import onnxruntime
 
 
-def open_session(path: Path | str, threads: int) -> onnxruntime.InferenceSession:
-    """A session with so many threads for one call."""
+def open_session(graph: Path | str | bytes, threads: int) -> onnxruntime.InferenceSession:
+    """A session with so many threads for one call, of the graph in a file or in memory."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -17,4 +17,5 @@ def open_session(path: Path | str, threads: int) -> onnxruntime.InferenceSession
     # A pattern is kept for every length of input, and memory grows with each.
     options.enable_mem_pattern = False
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    graph = graph if isinstance(graph, bytes) else str(graph)
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
