@@ -14,6 +14,9 @@ import redis
 
 from models import redis_keys
 
+# Counted only where there is a plan: what a late helper wrote after its end would stay for ever.
+_TAKE = "if redis.call('exists', KEYS[1]) == 1 then return redis.call('hincrby', KEYS[1], 'next', 1) end"
+
 
 class Pieces:
     """The pieces of one job, numbered from 0."""
@@ -40,9 +43,10 @@ class Pieces:
         """Whether the job goes on."""
         return bool(self._client.exists(self._plan_key))
 
-    def take(self) -> int:
-        """The number of a piece that is the caller's to speak, whether or not there are so many."""
-        return int(self._client.hincrby(self._plan_key, "next", 1)) - 1
+    def take(self) -> int | None:
+        """The number of a piece that is the caller's to speak, whether or not there are so many; None: it is over."""
+        number: Any = self._client.eval(_TAKE, 1, self._plan_key)
+        return None if number is None else int(number) - 1
 
     def backlog(self) -> int:
         """How many pieces were taken beyond the one that is heard now; 0 when the job is over."""

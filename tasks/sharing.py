@@ -105,7 +105,7 @@ class Sharing:
                 if handed is not None:
                     return unpack(handed)
                 taken = self._pieces.take()
-                if taken == number:
+                if taken is None or taken == number:
                     return None
                 if taken >= len(self._utterances):
                     return self._await(number)
@@ -154,7 +154,7 @@ def _help(job_id: str, pieces: Pieces, plan: dict[str, Any]) -> None:
             time.sleep(0.01)
             continue
         number = pieces.take()
-        if number >= len(utterances):
+        if number is None or number >= len(utterances):
             return
         try:
             pieces.put(number, pack(_whole(provider, utterances[number], lambda: _wanted(pieces))))

@@ -74,8 +74,13 @@ def test_what_a_worker_logs_reaches_those_who_watch_with_its_request_and_its_job
         watching.until("connected")
         form = {"files": {"file": ("broken.epub", broken_book())}, "data": {"source": "file"}}
         made = product.api("POST", "/api/imports", headers={"X-Request-ID": "req_watched"}, **form).json()["id"]
-        line = watching.until("log_entry", lambda data: "failed: " in data["message"], within_seconds=30)
-    assert (line["request_id"], line["level"]) == ("req_watched", "WARNING")
+        # Others may have failed a moment ago.
+        line = watching.until(
+            "log_entry",
+            lambda data: "failed: " in data["message"] and data["request_id"] == "req_watched",
+            within_seconds=30,
+        )
+    assert line["level"] == "WARNING"
     assert line["job_id"] in (made, made.removeprefix("import_"))
 
 

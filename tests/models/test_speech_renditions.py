@@ -77,7 +77,7 @@ def test_files_that_a_row_points_to_are_known(database: Database) -> None:
 def test_what_was_made_from_a_clip_goes_before_any_clip(database: Database) -> None:
     making.make_clip(database, making.spec("a"), *files(*FORMS))
     with database.transaction() as session:
-        assert speech_eviction.evict(session, max_bytes=130, ttl_days=30) == 100 * (len(FORMS) - 1)
+        assert speech_eviction.evict(session, max_bytes=130).size_bytes == 100 * (len(FORMS) - 1)
         assert session.scalar(select(func.count()).select_from(SpeechClip)) == 1
     assert stored(database) == {str(Form("wav"))}
 

@@ -218,3 +218,12 @@ def test_a_piece_survives_its_way() -> None:
     assert came.words == sent.words
     assert came.clip.sample_rate_hz == 22050
     assert np.array_equal(came.clip.samples, clip.samples)
+
+
+def test_whoever_comes_after_the_end_takes_nothing_and_leaves_nothing(process: Process) -> None:
+    pieces = Pieces(process.streams, "job")
+    pieces.open({"engine": "fake"})
+    assert pieces.take() == 1
+    pieces.close(3)
+    assert pieces.take() is None
+    assert list(process.streams.scan_iter("speech-p*")) == []
