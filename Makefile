@@ -93,7 +93,7 @@ UV      := $(VENV)/bin/uv
 ALL     := $(VENV)/all.txt
 COMPILE := $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
            --no-header --annotation-style line
-TIDY    := sed -e '/^nvidia-/d' -e '/^cuda-/d' -e '/^triton=/d' -e 's/-c [^ ,]*, //' -e 's/, -c [^ ,]*//'
+TIDY    := sed -e '/^nvidia-ml-py/!{/^nvidia-/d;}' -e '/^cuda-/d' -e '/^triton=/d' -e 's/-c [^ ,]*, //' -e 's/, -c [^ ,]*//'
 
 define compile
 	@echo "$(1)"

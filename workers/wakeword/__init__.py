@@ -1,0 +1,1 @@
+"""Wake words: from a few recordings to a detector."""
