@@ -6,7 +6,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import redis
@@ -29,6 +29,8 @@ _CLOCK_WARN_SECONDS, _CLOCK_FAIL_SECONDS = 1.0, 10.0
 _READY_SECONDS = 4.0
 # The workers of a start that has just been made are not long in coming.
 _STARTING_SECONDS = 5.0
+# Bulk workers load their engines one after the other, with what processor time the others leave.
+_STARTS_LATE = timedelta(seconds=90)
 
 
 def services(configured: Settings) -> Iterator[Finding]:
@@ -109,12 +111,17 @@ def _workers(engine: Engine, configured: Settings) -> Iterator[Finding]:
     gives_up = time.monotonic() + _STARTING_SECONDS
     while not all((devices := _devices(engine)).values()) and time.monotonic() < gives_up:
         time.sleep(0.25)
-    for lane, found in devices.items():
+    with Session(engine) as session:
+        starting = any(utc_now() - worker.started_at < _STARTS_LATE for worker in workers.alive(session))
+    for lane, found in sorted(devices.items()):
         if found:
             on = ", ".join(f"{number} on {device}" for device, number in sorted(found.items()))
             yield Finding("ok", f"lane {lane}", f"{counted(found.total(), 'worker')}: {on}")
         else:
             log = "fleet" if lane.startswith("tts.") else f"worker_{lane}"
+            if starting:
+                yield Finding("warn", f"lane {lane}", "no worker yet, but others started just now", "wait a moment")
+                continue
             mend = f"{configured.var_dir / 'log' / log}.log says why, where it was started"
             yield Finding("fail", f"lane {lane}", "no worker, so its jobs wait", mend)
 

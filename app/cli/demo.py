@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def welcome(configured: Settings, *, sample: bool) -> None:
         try:
             if sample:
                 speak_sample(here, Console())
-            links = _links(here)
+            # What a service prints is kept in journals, where nobody's token belongs.
+            links = _links(here) if sample or sys.stdout.isatty() else [("Listen", f"{address(configured)}/")]
         except (Failed, ModelError, SQLAlchemyError, RedisError) as fault:
             say(f"Not all is as it should be: {str(fault).splitlines()[0]} `python -m app doctor` says more.")
             links = []

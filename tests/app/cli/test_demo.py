@@ -42,7 +42,7 @@ def test_the_course_is_spoken_once(
 
 
 def test_an_interrupted_start_is_gone_on_with(
-    here: Context, database: Database, monkeypatch: pytest.MonkeyPatch
+    here: Context, worker: Any, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     followed: list[str] = []
     monkeypatch.setattr(progress, "show", lambda database, job_id, *_: (None, followed.append(job_id) or "."))
@@ -71,7 +71,24 @@ def test_open_surfaces_are_told_loudly(configured: Settings, capsys: pytest.Capt
     demo.welcome(dataclasses.replace(configured, open_surfaces=frozenset({"gateway"})), sample=False)
     shown = capsys.readouterr().out
     assert "ANYBODY who reaches it may use: gateway" in shown
-    assert f"  Listen  {demo.address(configured)}/#token=" in shown
+    assert f"  Listen  {demo.address(configured)}/\n" in shown
+
+
+@pytest.mark.usefixtures("worker")
+@pytest.mark.parametrize(("terminal", "sample"), [(True, False), (False, True), (False, False)])
+def test_a_link_that_signs_in_is_for_people_not_for_journals(
+    configured: Settings,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,
+    sample: bool,
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    monkeypatch.setattr(demo, "speak_sample", lambda here, console: None)
+    demo.welcome(configured, sample=sample)
+    shown = capsys.readouterr().out
+    assert ("#token=" in shown) is (terminal or sample)
+    assert demo.address(configured) in shown
 
 
 @pytest.mark.parametrize(

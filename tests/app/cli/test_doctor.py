@@ -70,10 +70,13 @@ def test_a_healthy_service_has_nothing_that_fails(
     }
 
 
-def test_a_lane_without_workers_fails_and_names_the_log(
-    configured: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("long_ago", "status"), [(True, "fail"), (False, "warn")])
+def test_a_lane_without_workers_fails_and_names_the_log_once_all_had_time_to_start(
+    configured: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, long_ago: bool, status: str
 ) -> None:
     monkeypatch.setattr(check_services, "_STARTING_SECONDS", 0.0)
+    if long_ago:
+        monkeypatch.setattr(check_services, "_STARTS_LATE", timedelta(0))
     monkeypatch.setattr(check_services, "_lanes", lambda: ["tts.live.nobody", "upkeeping"])
     making.register(database, "one@here", "upkeeping", device="gpu0")
     try:
@@ -82,7 +85,8 @@ def test_a_lane_without_workers_fails_and_names_the_log(
         with database.transaction() as session:
             session.execute(text("delete from workers where node = 'one@here'"))
     lost = found(findings, "lane tts.live.nobody")
-    assert (lost.status, lost.mend) == ("fail", f"{configured.var_dir}/log/fleet.log says why, where it was started")
+    mend = f"{configured.var_dir}/log/fleet.log says why, where it was started" if long_ago else "wait a moment"
+    assert (lost.status, lost.mend) == (status, mend)
     assert found(findings, "lane upkeeping") == Finding("ok", "lane upkeeping", "1 worker: 1 on gpu0")
 
 
