@@ -80,6 +80,7 @@ $(PY):
 	@command -v "$(PYTHON)" >/dev/null || { echo "$(WANTED), and there is no '$(PYTHON)'. $(HINT)" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "$(WANTED); '$(PYTHON)' is $$("$(PYTHON)" -V). $(HINT)" >&2; exit 1; }
+	@echo "Making $(VENV) ..."
 	@"$(PYTHON)" -m venv --clear $(VENV)
 
 WANTED := Voiceworks needs Python 3.11 or newer

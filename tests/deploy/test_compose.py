@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,22 +24,34 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 SERVERS = {"postgres", "queue", "stream", "nginx"}
 # What a person fills in, by the names in deploy/.env.
 SAID = {"SECRET_KEY": "s" * 64, "POSTGRES_PASSWORD": "of-the-database"}
+EXAMPLE = {
+    line.partition("=")[0]: line.partition("=")[2]
+    for line in (DEPLOY / "compose.env.example").read_text().splitlines()
+    if line and not line.startswith("#")
+}
+# Of the example, what Compose itself reads.
+OF_COMPOSE = {"POSTGRES_PASSWORD", "METRICS_FROM", "HOST_SUFFIX"}
 
 
-def filled_in(text: str) -> str:
-    """A value with its ``${NAME:-default}`` and ``${NAME:?}`` as Compose fills them in."""
+def filled_in(text: str, **said: str) -> str:
+    """A value with its ``${NAME:-default}`` and ``${NAME:?}`` as Compose fills them in, the inner ones first."""
+    said = SAID | said
 
     def value(found: re.Match[str]) -> str:
         name, default = found[1], found[2]
-        assert default is not None or name in SAID, f"{name} has no default and is not in the example"
-        return SAID.get(name, default or "")
+        assert default is not None or name in said, f"{name} has no default and is not in the example"
+        return said.get(name) or default or ""
 
-    return re.sub(r"\$\{(\w+)(?::-([^}]*)|:\?)\}", value, text)
+    while (filled := re.sub(r"\$\{(\w+)(?::-([^${}]*)|:\?)\}", value, text)) != text:
+        text = filled
+    return text
 
 
-def environment(service: str) -> dict[str, str]:
-    """What a process of ours finds in its environment."""
-    return {name: filled_in(str(value)) for name, value in SERVICES[service]["environment"].items()}
+def environment(service: str, **said: str) -> dict[str, str]:
+    """What a process of ours finds in its environment, where a person wrote ``said`` into deploy/.env."""
+    assert SERVICES[service]["env_file"] == ".env"
+    file = EXAMPLE | SAID | said
+    return file | {name: filled_in(str(value), **said) for name, value in SERVICES[service]["environment"].items()}
 
 
 def test_every_program_of_the_procfile_runs_with_its_command() -> None:
@@ -50,7 +63,7 @@ def test_every_program_of_the_procfile_runs_with_its_command() -> None:
 def test_what_a_process_is_told_are_settings_without_fault(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     known = {name for name, _ in variables()}
     said = environment(service)
-    assert said.keys() <= known, said.keys() - known
+    assert said.keys() <= known | OF_COMPOSE, said.keys() - known
     for name in known:
         monkeypatch.delenv(name, raising=False)
     for name, value in said.items():
@@ -65,10 +78,29 @@ def test_what_a_process_is_told_are_settings_without_fault(service: str, monkeyp
         assert urlsplit(url).hostname in SERVERS, url
 
 
+def test_any_setting_may_be_in_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    database = "postgresql://voiceworks:secret@db.internal/voiceworks"
+    for name, value in environment("web", METRICS_TOKEN="t" * 32, SOCKETS_MAX="7", DATABASE_URL=database).items():
+        monkeypatch.setenv(name, value)
+    found = settings.load()
+    assert (found.metrics_token, found.sockets_max) == ("t" * 32, 7)
+    assert urlsplit(found.database_url).hostname == "db.internal"
+
+
 def test_no_two_workers_have_one_name() -> None:
-    names = [SERVICES[name]["hostname"] for name in PROCFILE]
-    assert len(set(names)) == len(names)
+    names = [filled_in(SERVICES[name]["hostname"]) for name in PROCFILE]
+    elsewhere = [filled_in(SERVICES[name]["hostname"], HOST_SUFFIX="-b") for name in PROCFILE]
+    assert len({*names, *elsewhere}) == 2 * len(PROCFILE)
     assert not [name for name in PROCFILE if "deploy" in SERVICES[name] or "scale" in SERVICES[name]]
+
+
+def test_a_container_is_asked_for_its_health_only_where_something_answers() -> None:
+    asked = {name for name in PROCFILE if SERVICES[name]["healthcheck"] != {"disable": True}}
+    assert asked == {"web", "fleet"}
+
+
+def test_no_log_grows_for_ever() -> None:
+    assert all("max-size" in SERVICES[name]["logging"]["options"] for name in SERVICES)
 
 
 @pytest.mark.parametrize("service", PROCFILE.keys() - {"release", "beat", "flower"})
@@ -86,16 +118,22 @@ def test_all_share_what_is_kept_and_nginx_only_reads_it() -> None:
 
 def test_the_example_names_what_has_to_be_filled_in() -> None:
     text = (DEPLOY / "compose.yaml").read_text()
-    example = (DEPLOY / "compose.env.example").read_text()
     asked = set(re.findall(r"\$\{(\w+)", text))
-    assert {line.partition("=")[0] for line in example.splitlines() if line and not line.startswith("#")} == asked
+    assert asked <= EXAMPLE.keys()
+    assert EXAMPLE.keys() - asked <= {name for name, _ in variables()}
     assert set(re.findall(r"\$\{(\w+):\?\}", text)) == SAID.keys()
 
 
 def test_nginx_is_trusted_by_its_address_and_understands_its_file(tmp_path: Path) -> None:
     address = SERVICES["nginx"]["networks"]["default"]["ipv4_address"]
     assert SERVICES["web"]["environment"]["TRUSTED_PROXIES"] == address
+    (pool,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    # Where others draw from, one that started first might have it.
+    assert ip_address(address) in ip_network(pool["subnet"])
+    assert ip_address(address) not in ip_network(pool["ip_range"])
+    assert SERVICES["nginx"]["depends_on"]["web"]["restart"] is True
     shell, option, script = SERVICES["nginx"]["command"]
+    script = filled_in(script, METRICS_FROM="10.1.2.0/24")
     assert (shell, option) == ("sh", "-c")
     # What the container does to the file, to the point where it starts nginx.
     change = script.partition(" && ")[0].replace("/etc/nginx/voiceworks.conf", str(DEPLOY / "nginx/voiceworks.conf"))
@@ -104,11 +142,15 @@ def test_nginx_is_trusted_by_its_address_and_understands_its_file(tmp_path: Path
     subprocess.run([shell, option, change], check=True, timeout=10)
     text = made.read_text()
     assert "server 127." not in text
+    assert re.findall(r"^ +allow ([^;]+);", text, re.MULTILINE) == ["10.1.2.0/24", "::1"]
+    assert "access_log /dev/stdout voiceworks;" in text
     ports = set(map(int, re.findall(r"^ +listen (\d+);", text, re.MULTILINE)))
     assert ports == {80, *map(int, SERVICES["web"]["environment"]["PORTS"].split(","))}
-    assert {int(mapped.rpartition(":")[2]) for mapped in SERVICES["nginx"]["ports"]} == ports
+    assert SERVICES["nginx"]["ports"] == ["8766:8766"]
+    offered = re.findall(r'^ +(?:# )?- "(\d+):\1"$', (DEPLOY / "compose.yaml").read_text(), re.MULTILINE)
+    assert set(map(int, offered)) == ports
     # Only there is anybody called web, and only there this folder.
-    made.write_text(text.replace("server web:", "server 127.0.0.1:").replace("/var/log/nginx/", f"{tmp_path}/"))
+    made.write_text(text.replace("server web:", "server 127.0.0.1:"))
     (tmp_path / "nginx.conf").write_text(f"pid {tmp_path}/pid; events {{}} http {{ include {made}; }}")
     nginx_binary().chmod(0o755)
     argv = [nginx_binary(), "-t", "-p", tmp_path, "-c", "nginx.conf", "-e", "stderr"]
@@ -121,6 +163,18 @@ def test_the_image_holds_every_folder_that_is_run() -> None:
     let_in = re.findall(r"^!(\S+)", (DEPLOY / "Dockerfile.dockerignore").read_text(), re.MULTILINE)
     assert set(copied) == set(let_in) == {"requirements", "Procfile", "config", "models", "workers", "tasks", "app"}
     assert all((DEPLOY.parent / name).exists() for name in copied)
+
+
+def test_the_image_alone_can_be_reached_and_asked_for_its_health(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    (said,) = re.findall(r"^ENV (.+)", text, re.MULTILINE)
+    monkeypatch.delenv("PORTS", raising=False)
+    for name, value in (pair.split("=") for pair in said.split()):
+        monkeypatch.setenv(name, value)
+    found = settings.load()
+    assert found.host == "0.0.0.0"
+    assert [f"EXPOSE {port}" for port in found.ports] == re.findall(r"^EXPOSE .+", text, re.MULTILINE)
+    assert f"http://127.0.0.1:{found.ports[0]}/health/live" in text.partition("HEALTHCHECK")[2]
 
 
 def test_the_gpu_part_changes_the_fleet_alone() -> None:

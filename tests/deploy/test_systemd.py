@@ -39,8 +39,10 @@ def unit(program: str) -> Path:
 @pytest.mark.parametrize("program", PROCFILE)
 def test_each_program_of_the_procfile_has_a_unit_with_its_command(program: str) -> None:
     (command,) = options(unit(program))["ExecStart"]
+    # A supervisor brings the database itself; here it may come later than we do.
+    waits = " --wait" if program == "release" else ""
     # To systemd a percent sign is a word of its own.
-    assert command.replace("%%", "%") == PROGRAMS + PROCFILE[program]
+    assert command.replace("%%", "%") == PROGRAMS + PROCFILE[program] + waits
     assert "%" not in command.replace("%%", "")
 
 
@@ -53,6 +55,13 @@ def test_every_unit_is_of_a_program_and_started_with_the_others() -> None:
         assert said["Restart"] == ["always"]
         # What is enabled on a machine comes with the target, at every boot.
         assert (said["PartOf"], said["WantedBy"]) == (["voiceworks.target"], ["voiceworks.target"])
+
+
+def test_a_database_that_comes_late_is_waited_for() -> None:
+    said = options(unit("release"))
+    assert said["TimeoutStartSec"] == ["infinity"]
+    assert (said["Restart"], said["RestartPreventExitStatus"]) == (["on-failure"], ["2"])
+    assert options(COMMON)["StartLimitIntervalSec"] == ["0"]
 
 
 @pytest.mark.parametrize("program", PROCFILE.keys() - {"release", "beat", "flower"})

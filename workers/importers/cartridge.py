@@ -1,4 +1,4 @@
-"""IMS Common Cartridge 1.0 to 1.3, and plain IMS content packages: the items of the manifest with their pages."""
+"""IMS Common Cartridge 1.1 to 1.3, and plain IMS content packages: the items of the manifest with their pages."""
 
 from __future__ import annotations
 

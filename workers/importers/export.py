@@ -60,6 +60,7 @@ def read(told: dict[str, Any], report: Report) -> Draft:
         report((number + 1) / len(told["content"]))
     _refuse_repeated(topics, "content")
     language = told.get("language")
+    shown = _images_shown(topics)
     return Draft(
         title=_text(told["title"], "title", _TITLE_CHARACTERS),
         sections=sections,
@@ -69,7 +70,17 @@ def read(told: dict[str, Any], report: Report) -> Draft:
         licence_texts=_rights(told.get("license")),
         attribution=_text(told.get("attribution") or "", "attribution", _TEXT_CHARACTERS, least=0),
         topics_given=topics,
+        notes=[f"No image is in an export: of {shown} that its topics show, a course keeps those that it has already."]
+        if shown
+        else [],
     )
+
+
+def _images_shown(topics: list[dict[str, object]]) -> int:
+    """How many images the topics show that lay in the files of their course; those of the web are where they were."""
+    assets = [asset for topic in topics for asset in _listed(topic.get("assets")) if isinstance(asset, dict)]
+    targets = {str(asset.get("target")) for asset in assets if asset.get("kind") == "image"}
+    return sum("://" not in target for target in targets)
 
 
 def _rights(told: object) -> list[str]:

@@ -15,7 +15,7 @@ from workers.importers.encoding import decode
 from workers.importers.reading import PAGE_BYTES, Notes, Reading
 
 KNOWN = (
-    "EPUB 2 and 3, IMS Common Cartridge 1.0 to 1.3, MIT OpenCourseWare zips, zipped folders of Markdown, HTML or text, "
+    "EPUB 2 and 3, IMS Common Cartridge 1.1 to 1.3, MIT OpenCourseWare zips, zipped folders of Markdown, HTML or text, "
     "single Markdown, HTML or text files, and Voiceworks' own export (JSON)"
 )
 _ZIP_STARTS = (b"PK\3\4", b"PK\5\6", b"PK\7\x08")
