@@ -11,6 +11,7 @@ from flask import g, request
 
 from app import context
 from app.http import access
+from app.http.access import ADMIN
 from app.http.answers import JSON, Answers
 from app.http.parsing import BodyParser
 from models.base import iso, utc_now
@@ -110,16 +111,18 @@ class SurfaceBlueprint(flask_smorest.Blueprint):
         limit: str | None = None,
         answers: Answers | None = None,
         refuses: tuple[int, ...] = (),
+        audited: bool | None = None,
     ) -> Any:
         """Declares a route: its path, its methods, and who may use it (checked before the body is read).
 
         ``limit`` names what a request counts as (``app.http.limits``), where that is not its surface's name. For the
         API's description: ``answers`` are the good ones by status (200 with JSON unless given), ``refuses`` the errors
-        that do not follow from the rest (``app.openapi``).
+        that do not follow from the rest (``app.openapi``). ``audited`` says whether it is kept who calls it; what only
+        administrators may do is, unless it says otherwise.
         """
 
         def declare(view: View) -> View:
-            guarded = guard(view, self.surface, access, limit)
+            guarded = guard(view, self.surface, access, limit, audited=access == ADMIN if audited is None else audited)
             declared = {"limit": limit, "answers": answers or {200: JSON}, "refuses": refuses}
             vars(guarded).update(declared)
             return self.route(rule, methods=list(methods))(guarded)
@@ -127,7 +130,9 @@ class SurfaceBlueprint(flask_smorest.Blueprint):
         return declare
 
 
-def guard(view: View, surface: Surface, allowed: access.Access, limit: str | None = None) -> View:
+def guard(
+    view: View, surface: Surface, allowed: access.Access, limit: str | None = None, *, audited: bool = False
+) -> View:
     """The view, behind its surface's rules; a shared one is as open as the surface of the port it came in by."""
 
     def enter() -> str:
@@ -137,6 +142,6 @@ def guard(view: View, surface: Surface, allowed: access.Access, limit: str | Non
         context.current().limits.count(limit or name)
         return name
 
-    guarded = access.guarded(view, allowed=allowed, enter=enter)
+    guarded = access.guarded(view, allowed=allowed, enter=enter, audited=audited)
     guarded.surface = surface
     return guarded

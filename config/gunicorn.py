@@ -26,6 +26,7 @@ class _Logger(Logger):
         super().setup(cfg)
         for handler in self.error_log.handlers:
             handler.setFormatter(logs.formatter(_settings.log_format))
+        self.error_log.addFilter(logs.Malformed())
 
 
 def _log_greenlet(_: Any, context: Any, kind: Any, value: Any, at: Any) -> None:

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -164,6 +165,32 @@ def formatter(style: str) -> logging.Formatter:
     if style == "pretty":
         return PrettyFormatter(colour=sys.stderr.isatty() and "NO_COLOR" not in os.environ)
     return JsonFormatter()
+
+
+class Malformed(logging.Filter):
+    """Of gunicorn's lines about requests that are none, one a second, without the client's whole address.
+
+    Anybody can cause them, without a credential and as fast as the network is.
+    """
+
+    _BEGINNING = "Invalid request from ip="
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._next_at = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        said = record.getMessage()
+        if not said.startswith(self._BEGINNING):
+            return True
+        now = time.monotonic()
+        if now < self._next_at:
+            return False
+        self._next_at = now + 1.0
+        _, _, fault = said.removeprefix(self._BEGINNING).partition(": ")
+        record.msg, record.args = f"Invalid request: {fault}", ()
+        return True
 
 
 def configure(level: str, style: str = "json") -> None:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from environs import Env, EnvValidationError
+from environs import Env, EnvValidationError, ValidationError
 
 from config import embedded
 from config.variables import (
@@ -62,6 +62,11 @@ def _folder(said: str) -> Path:
 
 def _location(said: str) -> str:
     return f"/{said.strip('/')}/" if said.strip("/") else ""
+
+
+def _inside(said: str) -> None:
+    if ".." in said.split("/"):
+        raise ValidationError(f"{said!r} leads out of itself (..)")
 
 
 def _on(said: str) -> bool:
@@ -137,6 +142,7 @@ class Settings:
                 "Where nginx has `VAR_DIR/files` as an internal location, such as `/stored/`: it then sends stored "
                 "files itself (`deploy/nginx`). Whoever comes past it gets them from us.",
                 kind="path",
+                check=_inside,
             ),
             _location,
         )
@@ -307,7 +313,7 @@ def load() -> Settings:
     env = Env(eager=False)
     settings = {each.name: setting for each in fields(Settings) if (setting := setting_of(each))}
     said = {name: setting.read(env, name) for name, setting in settings.items()}
-    if faults := _faults(env):
+    if faults := [*_faults(env), *_clashes(said)]:
         raise SettingsError("\n".join(faults))
     values: dict[str, Any] = {name: settings[name].made(value) for name, value in said.items()}
     var_dir, database_url, redis_url = values["var_dir"], values["database_url"], values["redis_url"]
@@ -320,6 +326,13 @@ def load() -> Settings:
         "embedded_redis": not redis_url,
     }
     return Settings(**values)
+
+
+def _clashes(said: dict[str, Any]) -> list[str]:
+    """A line for each variable that is good alone, but not beside another."""
+    if said["metrics_token"] and said["metrics_token"] == said["voiceworks_api_key"]:
+        return ["METRICS_TOKEN: it is VOICEWORKS_API_KEY, which opens everything; choose another."]
+    return []
 
 
 def _faults(env: Env) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shlex
 import socket
@@ -116,6 +117,10 @@ def refuse_used_ports(name: str, settings: Settings) -> None:
             try:
                 probe.bind((settings.host, port))
             except OSError as fault:
+                if isinstance(fault, socket.gaierror) or fault.errno == errno.EADDRNOTAVAIL:
+                    raise StartFailed(
+                        f"HOST: {settings.host!r} is no address of this machine ({fault.strerror})."
+                    ) from fault
                 setting = "PORTS" if name == "web" else f"{name.upper()}_PORT"
                 raise StartFailed(
                     f"Port {port} of {settings.host} cannot be used by {name}: {fault.strerror}. "

@@ -99,16 +99,29 @@ def several(values: Collection[str], about: str) -> dict[str, Setting]:
     )
 
 
-def text(default: str, about: str, *, kind: str = "text", shown: str = "") -> dict[str, Setting]:
-    """Any text; said to be empty, it is the default."""
+def text(
+    default: str,
+    about: str,
+    *,
+    kind: str = "text",
+    shown: str = "",
+    check: Callable[[str], None] | None = None,
+) -> dict[str, Setting]:
+    """Any text that passes ``check``, which raises ValidationError; said to be empty, it is the default."""
     default_shown = shown or (f"`{default}`" if default else "none")
-    return _one(Variable("", kind, default_shown, about, lambda env, key: env.str(key, default) or default))
+
+    def read(env: Env, key: str) -> Any:
+        return env.str(key, default, validate=check) or default
+
+    return _one(Variable("", kind, default_shown, about, read))
 
 
 def secret(about: str, *, name: str = "", shown: str = "none", plain: bool = False) -> dict[str, Setting]:
     """A text that is nobody's business, None where nothing is said; ``plain`` allows ASCII alone."""
 
     def check(said: str) -> None:
+        if said and not said.strip():
+            raise ValidationError("it is blank")
         if plain and not (said.isascii() and said.isprintable()):
             raise ValidationError("expected plain letters, digits and signs (ASCII) only")
 

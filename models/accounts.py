@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,8 @@ ROLES = ("admin", "operator", "agent", "client")
 # What the keys of an account may be: never more than it is.
 GIVES = {"admin": ROLES, "operator": ("operator", "client"), "agent": ("agent",), "client": ("client",)}
 _PREFIX = "vw_"
+# Control characters and the ends of lines and paragraphs, by Unicode's names for them.
+_CONTROL = ("Cc", "Zl", "Zp")
 
 # argon2 is for what people choose; a key of 256 random bits needs no stretching.
 _passwords = PasswordHasher()
@@ -100,11 +103,13 @@ def store(session: Session, *, username: str, password_hash: str, role: str, ema
     """The new account, its password hashed already.
 
     Raises:
-        Invalid: the role is unknown.
+        Invalid: the role is unknown, or the name holds control characters.
         Conflict: the name is taken.
     """
     if role not in ROLES:
         raise Invalid(f"Role {role!r} is not one of {', '.join(ROLES)}.")
+    if any(unicodedata.category(each) in _CONTROL for each in username):
+        raise Invalid(f"username: {username[:200]!r} holds a line break or another control character")
     values = {"id": new_id(), "username": username, "password_hash": password_hash}
     account = session.scalars(
         insert(Account)

@@ -1,4 +1,4 @@
-"""Who administered what: a row for each call that only an administrator may make."""
+"""Who administered what: a row for each call that only an administrator may make, or that changes a credential."""
 
 from __future__ import annotations
 

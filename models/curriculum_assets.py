@@ -41,6 +41,15 @@ def replace(session: Session, curriculum_id: str, assets: Sequence[NewAsset]) ->
         session.execute(insert(CurriculumAsset), [asdict(each) | {"curriculum_id": curriculum_id} for each in assets])
 
 
+def keep_only(session: Session, curriculum_id: str, kept: Collection[str]) -> None:
+    """Of the images that the course has, those at these paths stay."""
+    session.execute(
+        delete(CurriculumAsset)
+        .where(CurriculumAsset.curriculum_id == curriculum_id)
+        .where(CurriculumAsset.path.not_in(kept))
+    )
+
+
 def find(session: Session, curriculum_id: str, path: str) -> CurriculumAsset | None:
     """The image of a course at exactly this path."""
     return session.get(CurriculumAsset, (curriculum_id, path))

@@ -12,7 +12,7 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 # Far longer than the time between writing a file and committing its row.
@@ -24,9 +24,17 @@ class FileStore:
     """put, path, size, exists, remove, and three for cleaning up. Object storage could stand behind the same."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
-        self._unfinished = root / "unfinished"
-        self._unfinished.mkdir(parents=True, exist_ok=True)
+        # Made before it is resolved: a link that leads nowhere, as to a disk that is away, is an error.
+        root.mkdir(parents=True, exist_ok=True)
+        # A link that puts it on another disk is the operator's; it is followed here, once, and no other ever is.
+        self._root = root.resolve()
+        self._unfinished = self._root / "unfinished"
+        self._unfinished.mkdir(exist_ok=True)
+
+    @property
+    def root(self) -> Path:
+        """The folder that holds the files, without links."""
+        return self._root
 
     def put(self, content: bytes) -> str:
         """The name (SHA-256 in hexadecimal) under which ``content`` is now kept, durably.
@@ -89,16 +97,22 @@ class FileStore:
     ) -> Iterator[Path]:
         """Files that no row points to, beyond their grace period.
 
-        ``known`` is given some names at a time and says which of them rows point to. A link is nobody's stored file,
-        and is not followed.
+        ``known`` is given some names at a time and says which of them rows point to. A link, or a file of another name
+        than ours, is nobody's stored file; no link is followed.
         """
         than = time.time() - older_than_seconds
         folders = (folder for folder in self._root.glob("??") if folder.is_dir() and not folder.is_symlink())
-        old = _older(chain.from_iterable(folder.iterdir() for folder in folders), than)
+        named = (path for folder in folders for path in folder.iterdir() if self._is_stored(path))
+        old = _older(named, than)
         while some := list(islice(old, _NAMES_AT_ONCE)):
             kept = known([path.name for path in some])
             # Once more, just before it goes: it may have been put again since, for a row that is not there yet.
             yield from _older((path for path in some if path.name not in kept), than)
+
+    def _is_stored(self, path: Path) -> bool:
+        with suppress(ValueError):
+            return self.path(path.name) == path
+        return False
 
     def drafts(self, *, older_than_seconds: float = GRACE_SECONDS) -> Iterator[Path]:
         """What was begun to be written and never finished, beyond its grace period."""

@@ -59,7 +59,8 @@ def main() -> None:
     for chatty in ("flower", "tornado"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     # Each refused request; it is answered, and that is enough.
-    logging.getLogger("tornado.access").setLevel(logging.ERROR)
+    for refusing in ("tornado.access", "tornado.general"):
+        logging.getLogger(refusing).setLevel(logging.ERROR)
     options.address = configured.host
     options.port = configured.flower_port
     options.max_tasks = TASKS_KEPT

@@ -12,7 +12,8 @@ class Kind:
     """A kind of job.
 
     ``body`` is ``module:function``; a ``sliced`` kind's body does one item. ``attempts`` counts tries of one unit.
-    ``lease_seconds`` is how long a unit of a silent worker stays its own.
+    ``lease_seconds`` is how long a unit of a silent worker stays its own. Jobs of an ``admin_only`` kind are changed by
+    administrators only.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Kind:
     id_prefix: str = ""
     lease_seconds: float = 90.0
     attempts: int = 3
+    admin_only: bool = False
 
 
 KINDS: dict[str, Kind] = {
@@ -37,7 +39,7 @@ KINDS: dict[str, Kind] = {
         # Each try goes on with the stage at which the last one ended; the outside may be away for ten minutes.
         Kind("imports.run", "tasks.imports:run", id_prefix="import_", attempts=5),
         Kind("deployments.voice", "tasks.speech:batch_text", sliced=True, attempts=6),
-        Kind("upkeep.cleanup", "tasks.cleanup:clean", id_prefix="cleanup_"),
+        Kind("upkeep.cleanup", "tasks.cleanup:clean", id_prefix="cleanup_", admin_only=True),
     )
 }
 

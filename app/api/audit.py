@@ -55,7 +55,10 @@ class AuditShown(Shown):
 @blueprint.endpoint("/api/v1/audit", access=ADMIN, answers={200: Answer(schema=AuditShown)})
 @blueprint.arguments(Page, location="query")
 def entries(query: dict[str, int]) -> dict[str, Any]:
-    """Calls that only an administrator may make, newest first; refused ones are among the errors."""
+    """Calls that only an administrator may make or that change a credential, newest first.
+
+    Those that were refused are among the errors.
+    """
     with context.current().database.snapshot() as session:
         found, total = audit.entries(session, **query)
     return {"entries": [_shown(entry, name) for entry, name in found], "pagination": page_numbers(query, total)}

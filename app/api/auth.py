@@ -184,6 +184,7 @@ def me() -> dict[str, Any]:
     limit="auth",
     answers={200: MESSAGE},
     refuses=(404,),
+    audited=True,
 )
 @blueprint.arguments(NewPassword)
 def change_password(body: dict[str, str]) -> dict[str, str]:
@@ -212,6 +213,7 @@ def list_keys() -> dict[str, Any]:
     methods=("POST",),
     answers={201: Answer(schema=KeyMade)},
     refuses=(404,),
+    audited=True,
 )
 @blueprint.arguments(NewKey)
 def create_key(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
@@ -227,7 +229,9 @@ def create_key(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
         return _key(key) | {"key": secret}, 201
 
 
-@blueprint.endpoint("/api/auth/keys/<key_id>", access=SIGNED_IN, methods=("DELETE",), answers={200: MESSAGE})
+@blueprint.endpoint(
+    "/api/auth/keys/<key_id>", access=SIGNED_IN, methods=("DELETE",), answers={200: MESSAGE}, audited=True
+)
 def revoke_key(key_id: str) -> dict[str, str]:
     """The key opens nothing any more; administrators may revoke anybody's."""
     with context.current().database.transaction() as session:

@@ -10,7 +10,7 @@ from marshmallow import EXCLUDE, Schema, fields, validate
 from sqlalchemy.orm import Session
 
 from app import context
-from app.http.access import CLIENT, visible_to
+from app.http.access import CLIENT, administer, visible_to
 from app.http.answers import JSON, SPEECH, Answer, Shown
 from app.http.parsing import MAX_PAGE, Count, Text, one_of
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
@@ -19,7 +19,7 @@ from models.errors import Conflict
 from models.jobs import lifecycle, queries
 from models.jobs.shape import counts, shown
 from models.jobs.tables import FAILED, QUEUED, RUNNING, STATES, SUCCEEDED, Job, JobItem
-from tasks import submit
+from tasks import kinds, submit
 
 blueprint = SurfaceBlueprint("jobs", surface=MANAGEMENT, description="Everything that is queued, running or done")
 
@@ -197,14 +197,14 @@ def get_result(job_id: str) -> Any:
 def cancel(job_id: str) -> dict[str, Any]:
     """Cancels a job; what is in flight is finished and kept."""
     with context.current().database.transaction() as session:
-        return detailed(session, lifecycle.cancel(session, mine(session, job_id).id))
+        return detailed(session, lifecycle.cancel(session, changeable(session, job_id).id))
 
 
 @blueprint.endpoint("/api/jobs/<job_id>/pause", access=CLIENT, methods=("POST",), answers={200: JOB}, refuses=(409,))
 def pause(job_id: str) -> dict[str, Any]:
     """Starts nothing more of a job until it is resumed."""
     with context.current().database.transaction() as session:
-        return detailed(session, lifecycle.pause(session, mine(session, job_id).id))
+        return detailed(session, lifecycle.pause(session, changeable(session, job_id).id))
 
 
 @blueprint.endpoint(
@@ -213,7 +213,7 @@ def pause(job_id: str) -> dict[str, Any]:
 def resume(job_id: str) -> dict[str, Any]:
     """Goes on with a paused job."""
     with context.current().database.transaction() as session:
-        job = mine(session, job_id)
+        job = changeable(session, job_id)
         return detailed(session, submit.resume(session, job.id, lane=job.lane))
 
 
@@ -223,7 +223,7 @@ def resume(job_id: str) -> dict[str, Any]:
 def retry(job_id: str) -> dict[str, Any]:
     """Queues a failed or cancelled job again; of one that ended with failed items, those items."""
     with context.current().database.transaction() as session:
-        job = mine(session, job_id)
+        job = changeable(session, job_id)
         return detailed(session, submit.retry(session, job.id, lane=job.lane))
 
 
@@ -234,6 +234,20 @@ def mine(session: Session, job_id: str) -> Job:
         NotFound: there is none, or it is somebody else's.
     """
     return queries.get(session, job_id, visible_to=visible_to(g.caller))
+
+
+def changeable(session: Session, job_id: str) -> Job:
+    """The job, if the caller may do something about it.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+        Forbidden: only administrators change jobs of its kind.
+    """
+    job = mine(session, job_id)
+    kind = kinds.KINDS.get(job.kind)
+    if kind is not None and kind.admin_only:
+        administer(f"changing a job of kind {job.kind}")
+    return job
 
 
 def detailed(session: Session, job: Job) -> dict[str, Any]:

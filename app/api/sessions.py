@@ -10,7 +10,7 @@ from marshmallow import fields
 from app import context
 from app.http.access import CLIENT, visible_to
 from app.http.answers import MESSAGE, Answer, Shown, page_of
-from app.http.parsing import MAX_INTEGER, Number, Paging, Text, Voiced, Whole, one_of
+from app.http.parsing import MAX_INTEGER, Flag, Number, Paging, Text, Voiced, Whole, one_of
 from app.speaking import MAX_SPEED, MIN_SPEED
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import sessions, speech_voices
@@ -35,7 +35,7 @@ class ChangedSession(Voiced):
     segment_index = Whole(0, MAX_INTEGER)
     offset_ms = Whole(0, MAX_INTEGER)
     playback_position = Number(0.0, MAX_POSITION_SECONDS)
-    is_playing = fields.Boolean(truthy={True}, falsy={False})
+    is_playing = Flag()
     config = fields.Dict(keys=fields.String())
 
 

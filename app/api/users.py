@@ -10,7 +10,7 @@ from app import context
 from app.http.access import ADMIN
 from app.http.answers import MESSAGE, Answer, Shown, page_of
 from app.http.offload import offload
-from app.http.parsing import Paging, Text, one_of
+from app.http.parsing import Flag, Paging, Text, one_of
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import accounts, users
 from models.accounts import ROLES, Account
@@ -34,7 +34,7 @@ class ChangedUser(Schema):
     password = Text(minimum=1, maximum=1000)
     role = Text(maximum=20, validate=one_of(list(ROLES)))
     email = Text(allow_none=True, maximum=320)
-    disabled = fields.Boolean(truthy={True}, falsy={False})
+    disabled = Flag()
 
 
 class UserShown(Shown):

@@ -40,10 +40,11 @@ class Forbidden(Exception):
     """A good credential of the wrong role."""
 
 
-def guarded(view: Callable[..., Any], *, allowed: Access, enter: Callable[[], str]) -> Any:
+def guarded(view: Callable[..., Any], *, allowed: Access, enter: Callable[[], str], audited: bool = False) -> Any:
     """``view`` behind the rule; carries it as ``view.access`` so that a test finds routes without one.
 
-    ``enter`` is called first in every request and names the surface whose openness counts.
+    ``enter`` is called first in every request and names the surface whose openness counts. Of an ``audited`` view every
+    call is kept of whoever may make it (``app.http.recording``).
     """
 
     @functools.wraps(view)
@@ -51,10 +52,12 @@ def guarded(view: Callable[..., Any], *, allowed: Access, enter: Callable[[], st
         surface_name = enter()
         if allowed is not None:
             g.caller = authorize(surface_name, allowed)
+            g.audited = audited
             return idempotency.once(lambda: view(*args, **kwargs))
         return view(*args, **kwargs)
 
     enforce.access = allowed  # type: ignore[attr-defined]
+    enforce.audited = audited  # type: ignore[attr-defined]
     enforce.declares_access = True  # type: ignore[attr-defined]
     return enforce
 
@@ -76,6 +79,17 @@ def authorize(surface_name: str, allowed: Access) -> Caller:
     return caller
 
 
+def administer(what: str) -> None:
+    """Makes sure that an administrator asks where the route is open to others, too; the call is kept.
+
+    Raises:
+        Forbidden: somebody else asks; ``what`` is done here by administrators only.
+    """
+    if g.caller.role != "admin":
+        raise Forbidden(f"Role {g.caller.role} may not do this; {what} takes admin.")
+    g.audited = True
+
+
 def visible_to(caller: Caller) -> str | None:
     """The account whose jobs the caller may see; None: all of them."""
     return None if caller.role in ("admin", "operator") else caller.account_id or ""
@@ -87,18 +101,19 @@ def offered() -> str:
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
     # Browsers cannot set headers on a websocket.
-    return request.headers.get("X-API-Key", "") or (request.args.get("token", "") if _is_socket() else "")
+    return request.headers.get("X-API-Key", "") or (request.args.get("token", "") if is_socket() else "")
 
 
-def _is_socket() -> bool:
-    return request.headers.get("Upgrade", "").lower() == "websocket"
+def is_socket() -> bool:
+    """Whether a socket's route answers; a header alone makes no other request one."""
+    return request.url_rule is not None and request.url_rule.websocket
 
 
 def _caller() -> Caller | None:
     here = context.current()
     credential = offered()
     if not credential or "\0" in credential:
-        ticket = request.args.get("ticket", "") if _is_socket() else ""
+        ticket = request.args.get("ticket", "") if is_socket() else ""
         issued_to = tickets.redeem(here.redis, ticket) if ticket else None
         if issued_to is None:
             return None

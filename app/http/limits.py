@@ -22,6 +22,8 @@ from config.settings import Settings
 from models import redis_keys
 
 UNCOUNTED = "uncounted"
+# What counts by the credential, not by the address.
+_BY_CREDENTIAL = ("administration", "cleanup")
 
 
 class Limits:
@@ -44,7 +46,11 @@ class Limits:
             key_prefix=redis_keys.RATE_PREFIX,
         )
         for name, rate in settings.rate_limit_by_name.items():
-            self._add(name, f"{rate} per minute", self._credential if name in ("administration", "cleanup") else None)
+            by_credential = name in _BY_CREDENTIAL
+            self._add(name, f"{rate} per minute", self._credential if by_credential else None)
+            if by_credential:
+                # Whoever invents a new credential for each request has none.
+                self._add(_refused(name), f"{rate} per minute", None, failures_only=True)
         # Of signing in, failures only. Who guesses from one place is stopped soon, and the account's owner, who comes
         # from another, is not locked out with them; guesses from many places at once are stopped later.
         self._add("login", "5 per 5 minutes", lambda: f"{g.login_username} {self.address()}", failures_only=True)
@@ -74,6 +80,8 @@ class Limits:
             rate = str(fault.limit.limit).replace(" 1 ", " ")
             fault.description = f"Too many requests: {rate} are allowed."
             raise
+        if name in _BY_CREDENTIAL:
+            self.count(_refused(name))
 
     def address(self) -> str:
         """Where the request comes from, beyond trusted proxies; of IPv6 the network, of which one client has all."""
@@ -116,6 +124,10 @@ class Limits:
             if found.breached:
                 response.headers["Retry-After"] = str(max(1, seconds))
         return response
+
+
+def _refused(name: str) -> str:
+    return f"{name}_refused"
 
 
 def _was_refused(response: Response) -> bool:

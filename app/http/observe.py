@@ -9,6 +9,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import NotFound
 
 from app import surfaces
+from app.http import access
 from config import logs
 from models.base import new_id
 from models.metrics import families
@@ -45,8 +46,8 @@ def endpoint() -> str:
 
 
 def _count(status: int) -> None:
-    # A socket is no request that is answered: it ends when somebody leaves.
-    if request.headers.get("Upgrade", "").lower() == "websocket":
+    # A socket that was opened is no request that is answered: it ends when somebody leaves.
+    if access.is_socket() and status < 400:
         return
     method = request.method if request.method in _METHODS else UNKNOWN
     families.REQUESTS.add(surfaces.current().name, method, endpoint(), str(status))

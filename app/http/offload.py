@@ -14,8 +14,12 @@ def offload(function: Callable[..., Result], *args: object) -> Result:
     if "gevent" in sys.modules:
         import gevent
         from gevent import monkey
+        from gevent.util import wrap_errors
 
         if monkey.is_module_patched("threading"):
-            result: Result = gevent.get_hub().threadpool.apply(function, args)
+            # An error that is raised there is logged, although it is raised again here, where it may be expected.
+            result: Result | Exception = gevent.get_hub().threadpool.apply(wrap_errors(Exception, function), args)
+            if isinstance(result, Exception):
+                raise result
             return result
     return function(*args)

@@ -180,7 +180,7 @@ class QueryWhole(Whole):
     """A whole number of a query string, in a range."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        if not re.fullmatch(r"-?\d{1,18}", str(value)):
+        if not re.fullmatch(r"-?[0-9]{1,18}", str(value)):
             raise ValidationError(f"{_shown(value)} is not a whole number")
         return super()._deserialize(int(value), attr, data, **kwargs)
 
@@ -194,12 +194,21 @@ class Count(fields.Integer):
         self._minimum, self._clip = minimum, clip
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        if not re.fullmatch(r"-?\d{1,40}", str(value)):
+        if not re.fullmatch(r"-?[0-9]{1,40}", str(value)):
             raise ValidationError(f"{_shown(value)} is not a whole number")
         number = int(value)
         if number < self._minimum:
             raise ValidationError(f"{number} is below {self._minimum}")
         return min(number, self._clip)
+
+
+class Flag(fields.Boolean):
+    """True or false; neither a text nor 1 or 0, which Python takes for them."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValidationError(f"{_shown(value)} is neither true nor false")
+        return value
 
 
 class Moment(Text):

@@ -66,12 +66,12 @@ def read_from(path: Path, offset: int) -> Iterator[bytes]:
 
 def _location_in_proxy(path: Path) -> str | None:
     """Where the proxy that this request came through has the file; None where it came another way, or must not."""
-    settings = context.current().settings
-    prefix = settings.x_accel_prefix
+    here = context.current()
+    prefix = here.settings.x_accel_prefix
     # Said by the proxy in every request it passes on: whoever comes past it gets the file itself.
     if not prefix or request.headers.get("X-Accel-Prefix") != prefix:
         return None
-    stored = settings.var_dir / "files"
+    stored = here.files.root
     if not path.is_relative_to(stored) or ".." in path.parts or any(name in request.headers for name in _OURS_TO_JUDGE):
         return None
     return prefix + path.relative_to(stored).as_posix()

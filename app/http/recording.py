@@ -1,4 +1,4 @@
-"""What is kept of requests for those who run this: the error that one was answered with, what an administrator did.
+"""What is kept of requests for those who run this: the error that one was answered with, what was administered.
 
 Here it is only put by; ``models.records`` says how it gets into Postgres.
 """
@@ -14,7 +14,6 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app import context
 from app.http import errors, observe
-from app.http.access import ADMIN
 from models import error_reports
 from models.audit import Call
 from models.base import utc_now
@@ -27,7 +26,7 @@ _REFUSALS = range(4400, 4500)
 
 
 def install(app: Flask) -> None:
-    """Keeps the errors that ``app`` answers, and the calls that only an administrator may make."""
+    """Keeps the errors that ``app`` answers, and the calls that are audited."""
 
     @app.after_request
     def keep(response: Response) -> Response:
@@ -35,7 +34,8 @@ def install(app: Flask) -> None:
         if status >= 400 and status != CLIENT_GONE:
             code, message = errors.said(response)
             Place.here().note(status, code, message)
-        if _is_administrative():
+        # Whoever was refused was not authorized, and did nothing.
+        if g.get("audited"):
             _keep_call(status)
         return response
 
@@ -98,12 +98,6 @@ def _endpoint() -> str:
 
 def _user_ip() -> str | None:
     return error_reports.masked(context.current().limits.address())
-
-
-def _is_administrative() -> bool:
-    """Whether only an administrator may do this, and one did; whoever was refused was not authorized."""
-    view = current_app.view_functions.get(request.endpoint or "")
-    return "caller" in g and getattr(view, "access", None) == ADMIN
 
 
 def _keep_call(status: int) -> None:

@@ -115,7 +115,7 @@ class _Description:
         for parameter in operation.get("parameters", []):
             _without_null(parameter["schema"])
         shown = self._examples.get((rule.endpoint, method), [])
-        self._fill_body(operation, shown)
+        self._fill_body(operation, shown, always=415 in view.refuses)
         once = guarded and method == "post"
         if once:
             operation.setdefault("parameters", []).append(copy.deepcopy(IDEMPOTENCY_KEY))
@@ -140,15 +140,15 @@ class _Description:
             return any(rates.get(each.name) for each in words.TITLES)
         return limit != UNCOUNTED and bool(rates.get(limit or surface.name))
 
-    def _fill_body(self, operation: Spec, shown: list[documented.Shown]) -> None:
+    def _fill_body(self, operation: Spec, shown: list[documented.Shown], *, always: bool) -> None:
         content = operation.get("requestBody", {}).get("content", {}).get("application/json")
         if content is None:
             return
         examples = _named([(each.document, body) for each in shown for body in each.bodies])
         content |= {"examples": examples} if examples else {}
         schema = self._api.spec.components.schemas.get(content["schema"].get("$ref", "").rpartition("/")[2], {})
-        # No body is one without fields.
-        operation["requestBody"]["required"] = bool(schema.get("required"))
+        # No body is one without fields, but where what is sent must be said to be JSON.
+        operation["requestBody"]["required"] = always or bool(schema.get("required"))
 
     def _answers(self, answers: dict[int, Answer], shown: list[documented.Shown]) -> Spec:
         examples = [(each.document, answer) for each in shown for answer in each.answers]

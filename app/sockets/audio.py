@@ -13,12 +13,12 @@ from contextlib import closing
 from typing import Any, cast
 
 from flask import g, request
-from marshmallow import EXCLUDE, Schema, ValidationError, fields
+from marshmallow import EXCLUDE, Schema, ValidationError
 
 from app import context, listening, speaking
 from app.http.access import CLIENT
 from app.http.offload import offload
-from app.http.parsing import MAX_INTEGER, Number, Text, Voiced, Whole, refuse_bad_text, sentences
+from app.http.parsing import MAX_INTEGER, Flag, Number, Text, Voiced, Whole, refuse_bad_text, sentences
 from app.http.waiting import ClientGone
 from app.playback import AHEAD, Playback
 from app.sockets.feeds import UNKNOWN, socket
@@ -57,7 +57,7 @@ class Sync(_Message):
 
     segment_index = Whole(0, MAX_INTEGER, required=True)
     offset_ms = Whole(0, MAX_INTEGER, load_default=0)
-    is_playing = fields.Boolean(load_default=True, truthy={True}, falsy={False})
+    is_playing = Flag(load_default=True)
 
 
 class BargeIn(_Message):

@@ -182,6 +182,25 @@ def test_a_credential_is_counted_as_one_whatever_is_sent_beside_it(application: 
     assert [answer.status_code for answer in answers] == [200, 200, 429]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("GET", "/api/v1/audit", "administration"),
+        ("POST", "/api/v1/cleanup", "cleanup"),
+    ],
+)
+def test_whoever_invents_a_credential_for_each_request_counts_by_address(
+    application: Make, method: str, path: str, name: str
+) -> None:
+    client = application(rates={name: 2}, trusted_proxies=(ip_network("127.0.0.0/8"),))
+
+    def asks(key: str, address: str) -> int:
+        return client.open(path, method=method, headers={"X-API-Key": key, "X-Forwarded-For": address}).status_code
+
+    assert [asks(f"invented {number}", "198.51.100.7") for number in range(4)] == [401, 401, 429, 429]
+    assert asks("another", "203.0.113.9") == 401
+
+
 def test_off_means_off_and_is_said(client: FlaskClient, capsys: pytest.CaptureFixture[str]) -> None:
     from app import create_app
 

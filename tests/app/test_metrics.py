@@ -206,6 +206,22 @@ def test_three_processes_and_a_restart_agree_exactly(tmp_path: Path, client: Fla
             )
 
 
+def test_a_header_hides_no_request_and_makes_no_address_a_credential(
+    client: FlaskClient, admin: dict[str, str], flush: Callable[[], None]
+) -> None:
+    pretending = {"Upgrade": "websocket"}
+    assert client.get("/api/curriculum", headers=admin | pretending).status_code == 200
+    assert client.get(f"/api/curriculum?token={API_KEY}", headers=pretending).status_code == 401
+    # No socket has this route.
+    insisting = pretending | {"Connection": "Upgrade"}
+    assert client.get("/api/curriculum", headers=admin | insisting).status_code == 405
+    flush()
+    text = read(client, admin)
+    for status in ("200", "401"):
+        assert value(text, REQUESTS, endpoint="/api/curriculum", status=status) == 1
+    assert value(text, REQUESTS, endpoint="unknown", status="405") == 1
+
+
 def test_what_was_not_yet_written_at_a_stop_is_written_then(
     tmp_path: Path, queue: redis.Redis, client: FlaskClient
 ) -> None:

@@ -20,7 +20,7 @@ from app import create_app
 from app.http import errors
 from app.http.access import ADMIN, METRICS
 from config.settings import Settings
-from models import accounts, users
+from models import accounts, cleanups, users
 from models.audit import AuditEntry
 from models.base import new_id
 from models.db import Database
@@ -225,12 +225,62 @@ def test_each_call_that_only_an_administrator_may_make_has_a_row(
     assert len(errors_of(database, refused.headers["X-Request-ID"])) == 1
 
 
-def admins_only(app: Flask) -> set[str]:
-    """Every route that only an administrator may use, with its method, but those whose path has to exist."""
+def test_whoever_changes_a_credential_has_a_row(
+    client: FlaskClient, customer: Headers, database: Database, write: Write
+) -> None:
+    made = client.post("/api/auth/keys", json={"name": "mine"}, headers=customer)
+    revoked = client.delete(f"/api/auth/keys/{made.get_json()['id']}", headers=customer)
+    changed = client.post(
+        "/api/auth/password",
+        json={"old_password": PASSWORD, "new_password": f"{PASSWORD}, a new one"},
+        headers=customer,
+    )
+    nobody = client.post("/api/auth/keys", json={"name": "mine"})
+    looked = client.get("/api/auth/keys", headers=customer)
+    write()
+    with database.transaction() as session:
+        account = accounts.find(session, "client")
+    assert account is not None
+    for answer, method, endpoint in (
+        (made, "POST", "/api/auth/keys"),
+        (revoked, "DELETE", "/api/auth/keys/<key_id>"),
+        (changed, "POST", "/api/auth/password"),
+    ):
+        (call,) = calls_of(database, answer.headers["X-Request-ID"])
+        assert (call.method, call.endpoint, call.status) == (method, endpoint, answer.status_code)
+        assert (call.account_id, answer.status_code < 300) == (account.id, True)
+    assert [calls_of(database, answer.headers["X-Request-ID"]) for answer in (nobody, looked)] == [[], []]
+
+
+@pytest.mark.parametrize("action", ["cancel", "pause", "resume", "retry"])
+def test_a_cleanup_is_changed_by_administrators_only_and_that_is_kept(
+    client: FlaskClient, admin: Headers, database: Database, write: Write, action: str
+) -> None:
+    with database.transaction() as session:
+        operator = accounts.create(session, username="operator", password=PASSWORD, role="operator")
+        accounts.store_key(session, operator, name="operator", role="operator", secret="an operator's key")
+    job = making.submit(database, kind=cleanups.KIND, params=cleanups.params("temp", None, dry_run=True))
+    theirs = {"X-API-Key": "an operator's key"}
+    assert client.get(f"/api/jobs/{job.id}", headers=theirs).status_code == 200
+    refused = client.post(f"/api/jobs/{job.id}/{action}", headers=theirs)
+    assert (refused.status_code, refused.get_json()["code"]) == (403, "FORBIDDEN")
+    assert making.read(database, job).state == "queued"
+    obeyed = client.post(f"/api/jobs/{job.id}/{action}", headers=admin)
+    assert obeyed.status_code in (200, 409)
+    ordinary = making.submit(database)
+    assert client.post(f"/api/jobs/{ordinary.id}/{action}", headers=theirs).status_code == obeyed.status_code
+    write()
+    (call,) = calls_of(database, obeyed.headers["X-Request-ID"])
+    assert (call.endpoint, call.status) == (f"/api/jobs/<job_id>/{action}", obeyed.status_code)
+    assert calls_of(database, refused.headers["X-Request-ID"]) == []
+
+
+def audited(app: Flask) -> set[str]:
+    """Every route whose calls are kept, with its method, but those whose path has to exist."""
     return {
         f"{method} {rule.rule}"
         for rule in app.url_map.iter_rules()
-        if getattr(app.view_functions[rule.endpoint], "access", None) == ADMIN and "<" not in rule.rule
+        if getattr(app.view_functions[rule.endpoint], "audited", False) and "<" not in rule.rule
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 
@@ -238,7 +288,7 @@ def admins_only(app: Flask) -> set[str]:
 def test_no_administrative_route_goes_without(
     client: FlaskClient, admin: Headers, database: Database, write: Write
 ) -> None:
-    routes = admins_only(client.application)
+    routes = audited(client.application)
     assert {"GET /api/v1/audit", "GET /api/v1/errors/recent", "POST /api/users", "DELETE /api/tts/cache"} <= routes
     for number, route in enumerate(sorted(routes)):
         method, _, path = route.partition(" ")
@@ -262,8 +312,12 @@ def test_what_an_open_surface_lets_anybody_do_is_kept_as_nobodys(
     assert (call.endpoint, call.account_id) == ("/api/v1/audit", None)
 
 
-def test_a_scraper_is_no_administrator() -> None:
-    assert METRICS != ADMIN
+def test_what_only_administrators_may_do_is_kept_and_what_a_scraper_may_is_not(client: FlaskClient) -> None:
+    for view in client.application.view_functions.values():
+        if getattr(view, "access", None) == ADMIN:
+            assert view.audited is True
+        elif getattr(view, "access", None) == METRICS:
+            assert view.audited is False
 
 
 # --- Sockets and streams, in a real web process ----------------------------------------------------------------------

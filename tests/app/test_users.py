@@ -234,6 +234,9 @@ def test_another_s_key_is_not_there(client: FlaskClient, admin: Headers, custome
         ({"role": "king"}, "'king'"),
         ({"email": 7}, "email"),
         ({"username": "a\0b"}, "NUL"),
+        ({"username": "a\nb"}, "username: 'a\\nb'"),
+        ({"username": "a\x1b[2Jb"}, "username"),
+        ({"username": "a\u2028b"}, "username"),
         ({"more": 1}, "more"),
     ],
 )

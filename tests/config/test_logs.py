@@ -250,3 +250,15 @@ def test_warnings_and_what_ends_a_thread_or_a_process_are_lines_too() -> None:
     ]
     assert "ZeroDivisionError" in lines[2]["exception"]
     assert "ValueError: the end" in lines[3]["exception"]
+
+
+def test_of_requests_that_are_none_one_line_a_second_is_written() -> None:
+    sparing, written = logs.Malformed(), []
+    invalid = [
+        f"Invalid request from ip=203.0.113.{number}: Invalid HTTP request line: 'X: %s'" for number in range(50)
+    ]
+    for said in [*invalid, "Something else."]:
+        record = logging.LogRecord("gunicorn.error", logging.WARNING, "", 0, said, None, None)
+        if sparing.filter(record):
+            written.append(record.getMessage())
+    assert written == ["Invalid request: Invalid HTTP request line: 'X: %s'", "Something else."]

@@ -80,6 +80,24 @@ def test_a_location_in_nginx_has_its_slashes(monkeypatch: pytest.MonkeyPatch, sa
     assert load(monkeypatch, X_ACCEL_PREFIX=said).x_accel_prefix == meant
 
 
+@pytest.mark.parametrize("said", ["..", "/stored/../", "../files", "/a/../b/"])
+def test_a_location_in_nginx_does_not_lead_out_of_itself(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    assert repr(said) in faults(monkeypatch, X_ACCEL_PREFIX=said)["X_ACCEL_PREFIX"]
+
+
+@pytest.mark.parametrize("name", ["METRICS_TOKEN", "VOICEWORKS_API_KEY", "SECRET_KEY", "FLOWER_PASSWORD"])
+def test_a_blank_secret_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert set(faults(monkeypatch, **{name: " "})) == {name}
+
+
+def test_the_scrapers_token_is_not_the_administrators_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = faults(monkeypatch, METRICS_TOKEN="the same", VOICEWORKS_API_KEY="the same", WEB_PROCESSES="0")
+    assert set(found) == {"METRICS_TOKEN", "WEB_PROCESSES"}
+    assert "VOICEWORKS_API_KEY" in found["METRICS_TOKEN"]
+    # Two that are not set are not alike.
+    assert load(monkeypatch, METRICS_TOKEN="", VOICEWORKS_API_KEY="", WEB_PROCESSES="1").metrics_token == ""
+
+
 BAD_URLS = {"DATABASE_URL": "mysql://here", "REDIS_URL": "here:6379", "STREAM_REDIS_URL": "http://here"}
 
 

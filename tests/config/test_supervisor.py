@@ -8,12 +8,13 @@ import socket
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from config import embedded, supervisor
+from config import embedded, settings, supervisor
 from config.child import StartFailed
 from config.group import SAME_PRESS_SECONDS
 from tests.config.conftest import ROOT, Site, eventually
@@ -200,6 +201,16 @@ def test_a_port_in_use_is_named_and_nothing_stays_behind(site: Site) -> None:
     assert process.returncode == 1
     assert output.startswith(f"Port {site.port} of 127.0.0.1 cannot be used by web: Address already in use.")
     assert not site.stage.events()
+
+
+@pytest.mark.parametrize("host", ["not.an.address.invalid", "192.0.2.1"])
+def test_a_host_that_is_no_address_of_this_machine_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str
+) -> None:
+    monkeypatch.setenv("VAR_DIR", str(tmp_path))
+    with pytest.raises(StartFailed) as fault:
+        supervisor.refuse_used_ports("web", replace(settings.load(), host=host))
+    assert str(fault.value).startswith(f"HOST: {host!r} is no address of this machine")
 
 
 def test_servers_that_are_killed_come_back(site: Site) -> None:
