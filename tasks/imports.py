@@ -20,6 +20,7 @@ from models.errors import Invalid, LeaseLost, NotFound
 from models.jobs import work as units
 from models.jobs.tables import CANCELLED, Job
 from tasks.run import Done, Work
+from workers import memory
 from workers.clients.http import Http
 from workers.clients.whole_files import write_whole
 from workers.errors import BadInput, RetryLater, Stopped
@@ -87,6 +88,7 @@ class _Import:
             made = make(lambda share: self._work.report(begins + (ends - begins) * min(max(share, 0.0), 1.0), name))
             write_whole(kept, json.dumps(made))
             del made
+            memory.give_back()
         found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
         return found
 
@@ -157,7 +159,11 @@ class _Import:
                     shutil.rmtree(self._folder, ignore_errors=True)
                     code = "curriculum_gone" if isinstance(fault, NotFound) else fault.code
                     raise BadInput(fault.message, code=code) from fault
-                curriculum_assets.replace(session, stored.id, images)
+                if images:
+                    curriculum_assets.replace(session, stored.id, images)
+                else:
+                    # An export names the images of its course, and holds none.
+                    curriculum_assets.keep_only(session, stored.id, _images_shown(made["course"]))
                 result["curriculum_id"] = stored.id
             # The course first and the job then: in this order, too, a course is removed whose import is cancelled.
             imports.hold(session, job)
@@ -199,6 +205,14 @@ class _Import:
             pause_seconds=settings.import_pause_seconds,
         )
         return Outside(http, settings.mit_ocw_url, self._folders.uploads)
+
+
+def _images_shown(course: dict[str, Any]) -> set[str]:
+    """The paths of the images that the topics of a course show."""
+    # Those of an export are as they were sent.
+    listed = [topic["extra"].get("assets") for topic in course["topics"]]
+    assets = [asset for each in listed if isinstance(each, list) for asset in each if isinstance(asset, dict)]
+    return {str(asset.get("target")) for asset in assets if asset.get("kind") == "image"}
 
 
 def _cancelled(work: Work) -> bool:

@@ -21,7 +21,7 @@ _NAMES_AT_ONCE = 500
 
 def without_rows(ground: Ground) -> Iterator[Candidate]:
     """Stored files that no row points to. Their grace is always the same: a row may be about to be written."""
-    if not ground.is_ours(ground.root / "files"):
+    if not ground.is_ours(ground.process.files.root):
         return
 
     def known(names: list[str]) -> set[str]:
@@ -36,7 +36,7 @@ def without_rows(ground: Ground) -> Iterator[Candidate]:
 
 def drafts(ground: Ground) -> Iterator[Candidate]:
     """Files of the store that nobody finished."""
-    if ground.is_ours(ground.root / "files" / "unfinished"):
+    if ground.is_ours(ground.process.files.root / "unfinished"):
         for path in ground.process.files.drafts():
             if candidate := ground.old_file(path, ground.age(GRACE_SECONDS)):
                 yield candidate

@@ -61,7 +61,7 @@ class Ground:
 
     @property
     def root(self) -> Path:
-        """The folder beyond which nothing is touched."""
+        """The folder beyond which nothing is touched, but for stored files that an operator put elsewhere."""
         return self.process.settings.var_dir.resolve()
 
     def age(self, own_seconds: float, *, at_least_seconds: float = GRACE_SECONDS) -> float:
@@ -74,13 +74,21 @@ class Ground:
 
     def shown(self, path: Path) -> str:
         """A path as it is shown: within the folder of everything that is kept."""
+        stored = self.process.files.root
+        if path.is_relative_to(stored):
+            # Which may lie elsewhere.
+            return str("files" / path.relative_to(stored))
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else path.name
 
     def is_ours(self, folder: Path) -> bool:
-        """Whether a folder is there, and no link leads to it: what lies behind one is not ours to remove."""
+        """Whether a folder is there, and no link leads to it: what lies behind one is not ours to remove.
+
+        Stored files may lie elsewhere, by a link at ``files`` itself: their store knows where.
+        """
         if not folder.is_dir():
             return False
-        if folder.resolve() == folder and folder.is_relative_to(self.root):
+        ours = (self.root, self.process.files.root)
+        if folder.resolve() == folder and any(folder.is_relative_to(place) for place in ours):
             return True
         self.failed(f"{self.shown(folder)}: a link leads elsewhere; nothing behind it was touched")
         return False

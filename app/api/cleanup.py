@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
 from typing import Any
 
-from flask import g
+from flask import g, request
 from marshmallow import Schema, fields, validate
 from sqlalchemy.orm import Session
+from werkzeug.exceptions import UnsupportedMediaType
 
 from app import context
 from app.callbacks import CallbackUrl
 from app.http import waiting
 from app.http.access import ADMIN
 from app.http.answers import Answer, Shown
-from app.http.parsing import Number, Text, one_of
+from app.http.parsing import Flag, Number, Text, one_of
 from app.surfaces import ADMINISTRATION, SurfaceBlueprint
 from models import cleanups, clock
 from models.base import iso
 from models.cleanups import ALL, KIND, LANE, STATUS, TARGETS
+from models.errors import Invalid
 from models.jobs import queries
 from models.jobs.tables import ENDED, Job
 from tasks import submit
@@ -47,13 +51,7 @@ class NewCleanup(Schema):
     max_age_hours = Number(
         0, MAX_AGE_HOURS, load_default=None, allow_none=True, metadata={"description": _AGE, "example": 24}
     )
-    dry_run = fields.Boolean(
-        load_default=False,
-        truthy={True},
-        falsy={False},
-        error_messages={"invalid": "{input!r} is neither true nor false"},
-        metadata={"description": "Counts what would be removed, and removes nothing"},
-    )
+    dry_run = Flag(load_default=False, metadata={"description": "Counts what would be removed, and removes nothing"})
     callback_url = CallbackUrl()
 
 
@@ -109,6 +107,24 @@ class CleanupStatus(Shown):
     recent_cleanups = fields.List(fields.Nested(CleanupOfHistory))
 
 
+def _in_its_body(view: Callable[[], Any]) -> Callable[[], Any]:
+    """The view, for requests that say in JSON what they mean: nobody's slip is to be a cleanup of everything."""
+
+    @wraps(view)
+    def careful() -> Any:
+        if request.args:
+            names = ", ".join(map(repr, request.args))
+            raise Invalid(f"{names[:200]}: what is cleaned up is said in the JSON body, not in the query string.")
+        if not request.is_json and (request.mimetype or request.get_data()):
+            given = request.content_type or "not given"
+            raise UnsupportedMediaType(f"The body must be JSON; Content-Type is {given!r}.")
+        if not request.get_data():
+            raise Invalid("target: the body is empty; name a target in it, or send {} to clean up everything.")
+        return view()
+
+    return careful
+
+
 ANSWERS = {
     200: Answer(schema=CleanupShown),
     202: Answer(schema=CleanupShown, description="What it has done so far; the rest goes on as a job"),
@@ -116,8 +132,9 @@ ANSWERS = {
 
 
 @blueprint.endpoint(
-    "/api/v1/cleanup", access=ADMIN, methods=("POST",), limit="cleanup", answers=ANSWERS, refuses=(503,)
+    "/api/v1/cleanup", access=ADMIN, methods=("POST",), limit="cleanup", answers=ANSWERS, refuses=(415, 503)
 )
+@_in_its_body
 @blueprint.arguments(NewCleanup)
 def clean_up(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Removes what nobody needs any more, or counts it; 202 with what was done so far when it takes longer."""

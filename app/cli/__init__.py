@@ -13,11 +13,13 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 
 from app.cli import parser, reach
-from app.cli.output import Failed
+from app.cli.output import Failed, Terminated
 
 OK, FAILED, USAGE = 0, 1, 2
 # What a shell reports for a program that Ctrl-C ended.
 INTERRUPTED = 130
+# And for one that SIGTERM ended.
+TERMINATED = 143
 
 Command = Callable[[Namespace], int]
 
@@ -38,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
     except Failed as fault:
         print(fault, file=sys.stderr)
         return fault.status
+    except Terminated:
+        return TERMINATED
     except KeyboardInterrupt:
         return OK if chosen.until_interrupted else INTERRUPTED
     except BrokenPipeError:

@@ -91,7 +91,12 @@ def _ask_password() -> str:
     """The password, typed twice on a terminal, else the first line of standard input."""
     if not on_terminal(sys.stdin):
         return sys.stdin.readline().rstrip("\r\n")
-    password = getpass("Password: ")
-    if getpass("Again: ") != password:
+    try:
+        password, again = getpass("Password: "), getpass("Again: ")
+    except EOFError:
+        # Ctrl-D leaves the cursor behind the question.
+        print(file=sys.stderr)
+        raise Failed("No password was given; nothing was changed.") from None
+    if again != password:
         raise Failed("The two are not the same; nothing was changed.")
     return password

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from argparse import Namespace
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
 
 from app.api.cleanup import begin
 from app.cli import FAILED, OK, progress, reach
-from app.cli.output import show_json
+from app.cli.output import Terminated, show_json
 from models import accounts, cleanups
 from models.base import iso
 from models.db import Database
@@ -19,8 +22,8 @@ from models.jobs.tables import ENDED, QUEUED, SUCCEEDED, Job
 
 
 def cleanup(arguments: Namespace) -> int:
-    """Waits for a cleanup and shows what it did as JSON; one that nobody takes, or Ctrl-C, cancels it."""
-    with reach.application() as here:
+    """Waits for a cleanup and shows what it did as JSON; one that nobody takes, Ctrl-C or SIGTERM cancels it."""
+    with _terminable(), reach.application() as here:
         database = here.database
         with database.transaction() as session:
             admin = accounts.find(session, "admin")
@@ -38,11 +41,33 @@ def cleanup(arguments: Namespace) -> int:
         except KeyboardInterrupt:
             _cancel(database, job.id)
             raise
-    show_json({"timestamp": iso(ended.created_at), **cleanups.report(ended)})
-    if ended.state == SUCCEEDED:
+    report = cleanups.report(ended)
+    failures = report["error_count"]
+    went_well = ended.state == SUCCEEDED and not failures
+    if not (went_well and arguments.quiet):
+        show_json({"timestamp": iso(ended.created_at), **report})
+    if went_well:
         return OK
-    print(f"Cleanup {ended.id} {ended.state}: {_why(ended, arguments.wait)}", file=sys.stderr)
+    if ended.state == SUCCEEDED:
+        why = f"{failures} {'thing' if failures == 1 else 'things'} failed, the rest was done: {report['errors'][0]}"
+        print(f"Cleanup {ended.id}: {why}", file=sys.stderr)
+    else:
+        print(f"Cleanup {ended.id} {ended.state}: {_why(ended, arguments.wait)}", file=sys.stderr)
     return FAILED
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends what is waited for as Ctrl-C does: ``timeout`` and systemd send it."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _wait(database: Database, job_id: str, taken_within_seconds: float) -> Job:

@@ -18,6 +18,10 @@ class Failed(Exception):
         self.status = status
 
 
+class Terminated(KeyboardInterrupt):
+    """Somebody asked this process to end, as Ctrl-C does."""
+
+
 def show_json(value: object) -> None:
     """Prints a value as JSON, laid out for reading."""
     print(json.dumps(value, indent=2, ensure_ascii=False))

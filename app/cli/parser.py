@@ -50,7 +50,7 @@ def _services(commands: Commands) -> None:
     for command in (run, serve):
         command.set_defaults(until_interrupted=True)
     _add(commands, "migrate", "migrate:migrate", "database", "bring the database to this version, as `run` does first")
-    what = "remove what nobody needs any more, wait for it, and show what went as JSON"
+    what = "remove what nobody needs any more, wait for it, and show what went as JSON; exit status 1 if a part failed"
     cleanup = _add(commands, "cleanup", "cleanup:cleanup", "services", what)
     cleanup.add_argument(
         "--target",
@@ -61,6 +61,7 @@ def _services(commands: Commands) -> None:
     age = "of spoken audio and temporary files, instead of their own retentions; an hour at least"
     cleanup.add_argument("--max-age-hours", type=_hours, metavar="N", help=age)
     cleanup.add_argument("--dry-run", action="store_true", help="only count what would be removed")
+    cleanup.add_argument("--quiet", action="store_true", help="show nothing unless something failed, for cron")
     cleanup.add_argument(
         "--wait", type=_count, default=600, metavar="SECONDS", help="for a worker to begin it (default: 600)"
     )

@@ -35,6 +35,19 @@ def stored(tmp_path: Path) -> Path:
     return store.path(store.put(CONTENT))
 
 
+def test_a_file_on_another_disk_is_at_the_same_place_for_nginx(configured: Settings, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "files").symlink_to(tmp_path / "disk")
+    app = create_app(dataclasses.replace(configured, var_dir=tmp_path, x_accel_prefix=PREFIX))
+    here = app.extensions["voiceworks"]
+    try:
+        path = here.files.path(here.files.put(CONTENT))
+        assert answer(app, path).headers["X-Accel-Redirect"] == f"/stored/{path.name[:2]}/{path.name}"
+    finally:
+        here.hub.stop()
+        here.database.dispose()
+
+
 def answer(app: Flask, path: Path, *, method: str = "GET", **headers: str) -> Response:
     """What is answered to a request through nginx, unless its headers say otherwise."""
     sent = {name.replace("_", "-"): value for name, value in headers.items()}

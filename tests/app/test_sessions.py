@@ -114,6 +114,7 @@ def test_another_course_leaves_the_former_ones_topic(client: FlaskClient, custom
         ({"playback_position": -0.1}, 400, "-0.1"),
         ({"playback_position": "150"}, 400, "'150'"),
         ({"is_playing": "yes"}, 400, "is_playing"),
+        ({"is_playing": 1}, 400, "is_playing"),
         ({"config": []}, 400, "config"),
         ({"user_id": "x" * 501}, 400, "501"),
         ({"colour": "red"}, 400, "colour"),

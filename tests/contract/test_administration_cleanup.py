@@ -111,9 +111,32 @@ def test_every_documented_target_is_taken(reach: Reach, worker: object, target: 
 
 
 def test_every_field_may_be_left_out(reach: Reach, worker: object) -> None:
-    for body in (None, {}):
-        found = reach.send(request(CLEAN), body=body, headers=reach.credential).get_json()
-        assert (found["status"], found["target"], found["dry_run"]) == ("completed", "all", False)
+    found = reach.send(request(CLEAN), body={}, headers=reach.credential).get_json()
+    assert (found["status"], found["target"], found["dry_run"]) == ("completed", "all", False)
+
+
+@pytest.mark.parametrize(
+    ("status", "names", "sent"),
+    [
+        (400, "target", {}),
+        (400, "target", {"content_type": "application/json"}),
+        (400, "'dry_run', 'x'", {"json": {}, "query_string": {"dry_run": "true", "x": ""}}),
+        (400, "'dry_run'", {"query_string": {"dry_run": "true"}}),
+        (415, "form-urlencoded", {"data": {"dry_run": "true"}}),
+        (415, "form-urlencoded", {"content_type": "application/x-www-form-urlencoded"}),
+        (415, "text/plain", {"data": '{"dry_run": true}', "content_type": "text/plain"}),
+        (415, "not given", {"data": '{"dry_run": true}'}),
+    ],
+    ids=str,
+)
+def test_what_is_not_said_in_json_is_no_cleanup_of_everything(
+    reach: Reach, database: Database, status: int, names: str, sent: dict[str, Any]
+) -> None:
+    refused = reach.http.post("/api/v1/cleanup", base_url=reach.base_url, headers=reach.credential, **sent)
+    assert_refused(refused, status, "VALIDATION_ERROR" if status == 400 else "UNSUPPORTED_MEDIA_TYPE")
+    assert names in refused.get_json()["error"]
+    with database.transaction() as session:
+        assert cleanups.newest(session) == []
 
 
 @pytest.mark.parametrize(
@@ -121,7 +144,7 @@ def test_every_field_may_be_left_out(reach: Reach, worker: object) -> None:
     [
         *({"target": value} for value in ("everything", "", None, 1, ["all"], "ALL")),
         *({"max_age_hours": value} for value in (-1, -0.001, 87601, 1e308, "24", True, [24])),
-        *({"dry_run": value} for value in ("yes", "true", 2, None)),
+        *({"dry_run": value} for value in ("yes", "true", 2, 1, 0, 1.0, None)),
         {"older_than": 3},
     ],
     ids=str,

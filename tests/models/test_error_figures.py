@@ -59,7 +59,8 @@ def test_the_rate_is_of_answers_alone(database: Database) -> None:
     store(database, 1, count=7, status=None, endpoint="speech.batch")
     store(database, 1, count=3, status=4401, endpoint="/ws")
     assert (summary(database)["total_errors"], summary(database)["error_rate_percent"]) == (20, 1.0)
-    assert summary(database, requests=3)["error_rate_percent"] == 100.0
+    # More answers than requests is a fault of the counting, and shows.
+    assert summary(database, requests=3)["error_rate_percent"] == 333.33
 
 
 @pytest.mark.parametrize(("early", "late", "increasing"), [(3, 4, True), (4, 4, False), (4, 3, False), (0, 1, True)])

@@ -250,6 +250,31 @@ def test_what_lies_behind_a_link_is_nobodys_stray(store: FileStore, root: Path, 
     assert list(store.drafts()) == []
 
 
+def test_a_file_of_another_name_than_ours_is_nobodys_stray(store: FileStore, root: Path) -> None:
+    other = "0" * 64
+    for path in (root / "go" / "main", root / NAME[:2] / "notes", root / ("cd" if other[:2] != "cd" else "ab") / other):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"somebody's")
+        age(path, files.GRACE_SECONDS + 60)
+    assert list(store.strays(none)) == []
+
+
+def test_a_folder_that_is_a_link_is_the_store_where_it_leads(tmp_path: Path) -> None:
+    disk, root = tmp_path / "disk", tmp_path / "files"
+    disk.mkdir()
+    root.symlink_to(disk)
+    store = FileStore(root)
+    assert store.path(store.put(CONTENT)) == disk.resolve() / NAME[:2] / NAME
+    assert store.root == disk.resolve()
+
+
+def test_a_link_that_leads_nowhere_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "files").symlink_to(tmp_path / "away" / "files")
+    with pytest.raises(FileExistsError):
+        FileStore(tmp_path / "files")
+    assert not (tmp_path / "away").exists()
+
+
 def test_a_store_without_one_file_is_empty(store: FileStore) -> None:
     assert store.is_empty()
     store.put(CONTENT)

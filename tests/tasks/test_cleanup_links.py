@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,18 +12,22 @@ import pytest
 from sqlalchemy import func, select
 
 from models.db import Database
+from models.files import FileStore
 from models.imports import KIND as IMPORT
 from models.jobs import lifecycle
-from tasks import cleanup, sweep_files
+from tasks import cleanup, sweep_files, upkeep
 from tasks.process import Process
 from tasks.sweeps import Candidate, Count, Ground
 from tests import making
 from tests.tasks.cleaning import (
     OLD,
+    YOUNG,
     age,
     clean,
+    clip,
     days_ago,
     everything,
+    keys,
     link,
     put,
     went,
@@ -49,6 +54,62 @@ def test_a_folder_of_ours_that_is_a_link_is_left_alone_and_told(
     assert went(done) == {}
     told = [sentence for sentence in done["errors"] if "a link leads elsewhere" in sentence]
     assert any(sentence.startswith(f"{name}: ") for sentence in told)
+
+
+@pytest.fixture
+def disk(
+    root: Path, process: Process, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Another disk, on which an operator put the stored files before anything ran."""
+    disk = tmp_path_factory.mktemp("disk")
+    (root / "files").rename(root / "away")
+    link(root / "files", disk)
+    monkeypatch.setattr(process, "files", FileStore(root / "files"))
+    return disk
+
+
+def test_stored_files_on_another_disk_go_as_a_dry_run_says(
+    root: Path, process: Process, database: Database, disk: Path, elsewhere: Path
+) -> None:
+    clip(process, database, "expired", wav="e" * 10)
+    fresh = put(process, "nobody's yet", YOUNG)
+    put(process, "nobody's")
+    write(disk / "unfinished" / "draft", OLD)
+    write(disk / "go" / "somebody's", OLD)
+    link(disk / "zz", elsewhere)
+    dry = clean(database, dry=True)
+    real = clean(database)
+    assert went(real) == went(dry)
+    assert {name: files for name, (files, _, _) in went(real).items()} == {
+        "expired_speech": 1,
+        "files_without_rows": 1,
+        "unfinished_files": 1,
+    }
+    assert (dry["errors"], real["errors"]) == ([], [])
+    assert everything(disk) == {f"{fresh[:2]}/{fresh}", "go/somebody's", "zz"}
+    assert (elsewhere / "precious").exists()
+
+
+def test_speech_beyond_the_cache_s_size_goes_from_another_disk(
+    root: Path, process: Process, database: Database, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip(process, database, "old", wav="e" * 10)
+    smaller = dataclasses.replace(process.settings, speech_cache_max_bytes=1)
+    monkeypatch.setattr(process, "settings", smaller)
+    upkeep.trim_cache()
+    assert (keys(database), everything(disk)) == (set(), set())
+
+
+def test_a_file_on_another_disk_that_resists_is_shown_as_it_lies_in_our_folder(
+    process: Process, database: Database, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stray = put(process, "stray")
+
+    def refuse(path: Path, **options: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert clean(database)["errors"] == [f"files/{stray[:2]}/{stray}: Permission denied"]
 
 
 def test_a_link_between_our_own_folders_is_not_followed_either(

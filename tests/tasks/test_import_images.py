@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from pathlib import Path
@@ -106,6 +107,40 @@ def test_a_course_that_is_imported_again_has_the_images_of_the_last_time(
         "course/images/ship.png": (name(newer), "image/png", len(newer)),
         "course/images/unseen.png": (name(png(2)), "image/png", len(png(2))),
     }
+
+
+def exported(course: str, *, shown: list[dict[str, object]]) -> str:
+    """What an export of the course says."""
+    topic = {"title": "A course", "segments": ["It is about ships."], "assets": shown}
+    return json.dumps({"id": course, "title": "A course", "license": "Public domain", "content": [topic]})
+
+
+SHOWN: list[dict[str, object]] = [
+    {"kind": "image", "target": "course/images/ship.png", "text": "A ship"},
+    {"kind": "image", "target": "https://example.org/a.png", "text": ""},
+    {"kind": "link", "target": "course/images/plan.svg", "text": "A plan"},
+]
+
+
+def test_an_export_that_is_imported_onto_its_course_leaves_it_the_images_that_it_shows(
+    database: Database, process: Process, folders: imports.Folders
+) -> None:
+    taken(database, begin(database, folders))
+    (course,) = courses(database)
+    sent = send(folders, exported(course.id, shown=SHOWN), "course.json")
+    job = taken(database, start(database, "file", sent, curriculum_id=course.id, accept_license=True))
+    assert (job.state, job.error_message) == ("succeeded", None)
+    kept = "course/images/ship.png"
+    assert rows(database, course.id) == {kept: WHOLE[kept]}
+    assert job.result is not None
+    assert "No image is in an export: of 1 that its topics show" in " ".join(job.result["notes"])
+
+
+def test_of_an_export_without_images_nothing_is_said(database: Database, folders: imports.Folders) -> None:
+    sent = send(folders, exported("any", shown=SHOWN[1:]), "course.json")
+    job = taken(database, start(database, "file", sent, accept_license=True))
+    assert job.result is not None
+    assert "export" not in " ".join(job.result["notes"])
 
 
 @pytest.mark.parametrize("point", ["images written", "in the middle of the store", "files stored", "rows written"])

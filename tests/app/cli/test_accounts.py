@@ -42,6 +42,20 @@ def test_a_password_typed_twice_must_be_the_same(run: Run, database: Database, m
     assert signs_in(database, "ada", "a long password")
 
 
+def test_ctrl_d_instead_of_a_password_makes_nobody(
+    run: Run, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("app.cli.accounts.on_terminal", lambda stream: stream is sys.stdin)
+    monkeypatch.setattr("app.cli.accounts.getpass", ended)
+    shown = run("users", "create", "ada")
+    assert (shown.status, shown.out, shown.err) == (1, "", "\nNo password was given; nothing was changed.\n")
+    with database.transaction() as session:
+        assert accounts.find(session, "ada") is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "password", "error"),
     [

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
+from collections.abc import Sequence
 
 import pytest
 
@@ -35,17 +37,20 @@ def asked_for(database: Database) -> Job:
     return job
 
 
-def meanwhile(database: Database, *, fails: bool = False) -> threading.Thread:
+def meanwhile(
+    database: Database, *, fails: bool = False, errors: Sequence[str] = (), seconds: float = 1.2
+) -> threading.Thread:
     """Somebody who takes the cleanup soon, and finishes it a second later."""
 
     def act() -> None:
         (job,) = eventually(lambda: newest(database))
         claimed = making.claim(database, job)
-        time.sleep(1.2)
+        time.sleep(seconds)
         if fails:
             making.fail(database, claimed)
         else:
-            making.finish(database, claimed, {"files_removed": 3, "bytes_freed": 30, "duration_seconds": 1.0})
+            told = {"errors": list(errors), "error_count": len(errors)}
+            making.finish(database, claimed, {"files_removed": 3, "bytes_freed": 30, "duration_seconds": 1.0} | told)
 
     thread = threading.Thread(target=act)
     thread.start()
@@ -63,6 +68,28 @@ def test_the_report_is_json_and_nothing_else(run: Run, database: Database, unrun
     job = asked_for(database)
     assert shown.json["job_id"] == job.id
     assert [doorbell.lane for doorbell in unrung] == ["io"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [
+        (["tmp/x: Permission denied"], "1 thing failed, the rest was done: tmp/x: Permission denied"),
+        (["tmp: gone", "files: gone"], "2 things failed, the rest was done: tmp: gone"),
+    ],
+)
+def test_one_of_which_a_part_failed_exits_with_1(run: Run, database: Database, errors: list[str], said: str) -> None:
+    worker = meanwhile(database, errors=errors, seconds=0)
+    shown = run("cleanup", "--quiet")
+    worker.join()
+    assert (shown.status, shown.json["status"], shown.json["errors"]) == (1, "completed", errors)
+    assert shown.err == f"Cleanup {shown.json['job_id']}: {said}\n"
+
+
+def test_a_quiet_one_says_nothing_when_all_went_well(run: Run, database: Database) -> None:
+    worker = meanwhile(database, seconds=0)
+    shown = run("cleanup", "--quiet")
+    worker.join()
+    assert (shown.status, shown.out, shown.err) == (0, "", "")
 
 
 def test_one_that_fails_exits_with_1(run: Run, database: Database) -> None:
@@ -89,6 +116,15 @@ def test_ctrl_c_cancels_it(run: Run, database: Database, monkeypatch: pytest.Mon
     shown = run("cleanup")
     assert (shown.status, shown.out) == (130, "")
     assert asked_for(database).state == "cancelled"
+
+
+def test_sigterm_cancels_it(run: Run, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(command.time, "sleep", lambda seconds: signal.raise_signal(signal.SIGTERM))
+    shown = run("cleanup")
+    assert (shown.status, shown.out) == (143, "")
+    assert asked_for(database).state == "cancelled"
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.parametrize(

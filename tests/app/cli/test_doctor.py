@@ -64,6 +64,8 @@ def test_a_healthy_service_has_nothing_that_fails(
     running = dataclasses.replace(configured, ports=(web.port,), flower_port=web.port)
     findings = list(check_services.services(running))
     assert [finding for finding in findings if finding.status != "ok"] == []
+    lanes = [finding.about for finding in findings if finding.about.startswith("lane ")]
+    assert lanes == sorted(lanes)
     assert {finding.about for finding in findings} >= {
         *("database", "migrations", "clock", "queue", "streams", f"web, port {web.port}", "Flower"),
         *("lane tts.live.neural", "lane tts.background.neural", "lane io", "lane upkeep"),

@@ -12,7 +12,7 @@ import pytest
 
 from tests.workers.importers import building
 from workers.errors import BadInput, Stopped
-from workers.importers import formats
+from workers.importers import formats, source
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.pdf", "x"])
@@ -55,7 +55,7 @@ def test_progress_is_told_and_reading_stops_when_nobody_wants_it(tmp_path: Path)
 MEASURED = """
 import re, sys, time
 from pathlib import Path
-from workers.importers import formats
+from workers.importers import formats, source
 began = time.process_time()
 draft = formats.read(Path(sys.argv[1]), "large.epub", None, lambda done: None)
 took = time.process_time() - began
@@ -110,3 +110,9 @@ def test_the_encoding_that_came_with_a_text_is_believed(tmp_path: Path) -> None:
     path.write_bytes("Луна ходит вокруг Земли, и моря ходят за нею.".encode("koi8-r"))
     draft = formats.read(path, "text", "text/plain; charset=KOI8-R", lambda share: None)
     assert "Луна ходит вокруг Земли" in draft.sections[0].content
+
+
+def test_every_page_names_the_same_versions_of_a_cartridge() -> None:
+    (title,) = (each.title for each in source.FORMATS if each.name == "cartridge")
+    assert title in formats.KNOWN
+    assert title in (Path(__file__).parents[3] / "docs" / "imports.md").read_text()
