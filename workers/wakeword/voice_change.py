@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import librosa
 import numpy as np
+from librosa.effects import pitch_shift
 
 from workers.wakeword.samples import Samples
 from workers.wakeword.spectrum import RATE_HZ
@@ -30,7 +31,7 @@ def shifted(samples: Samples, semitones: float) -> Samples:
     """Everything that many semitones higher, formants too; as long as before."""
     if abs(semitones) < 0.05 or len(samples) < _WINDOW:
         return samples
-    return np.asarray(librosa.effects.pitch_shift(samples, sr=RATE_HZ, n_steps=semitones, n_fft=_WINDOW), np.float32)
+    return np.asarray(pitch_shift(samples, sr=RATE_HZ, n_steps=semitones, n_fft=_WINDOW), np.float32)
 
 
 def warped(samples: Samples, factor: float) -> Samples:
