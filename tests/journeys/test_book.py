@@ -15,6 +15,8 @@ import soxr
 from tests.journeys import books
 from tests.journeys.product import Voiceworks
 
+pytestmark = pytest.mark.slow
+
 # No segment is ever longer (workers/importers/segments.py).
 LONGEST_CHARACTERS = 1_000
 # Manuals write <package> and mean it.

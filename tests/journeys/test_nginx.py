@@ -19,6 +19,8 @@ from tests.journeys.proxy import PREFIX, Behind
 from tests.journeys.texts import text, texts
 from tests.web import Socket
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:

@@ -308,12 +308,16 @@ def test_two_clocks_that_look_at_once_begin_one(process: Process, database: Data
 
 
 def test_a_real_clock_says_that_it_goes_and_that_it_has_started(
-    configured: Settings, queue: redis.Redis, empty: None, tmp_path: Path
+    configured: Settings, empty: None, tmp_path: Path
 ) -> None:
+    # Where no worker of another test takes what it sends.
+    queue = redis.Redis.from_url(configured.stream_redis_url)
+    queue.flushdb()
     assert not clock.goes(queue)
+    elsewhere = {**os.environ, "REDIS_URL": configured.stream_redis_url}
     argv = [sys.executable, "-m", "celery", "--app=tasks.celery_app", "beat", "--scheduler=celery.beat:Scheduler"]
     with (tmp_path / "log").open("wb") as log:
-        beat = subprocess.Popen([*argv, "--pidfile="], cwd=ROOT, stdout=log, stderr=log)
+        beat = subprocess.Popen([*argv, "--pidfile="], cwd=ROOT, stdout=log, stderr=log, env=elsewhere)
     try:
         eventually(lambda: clock.goes(queue), within_seconds=30)
         started = [raw for raw in queue.lrange("upkeep", 0, -1) if b"upkeep.due" in raw]
@@ -322,3 +326,4 @@ def test_a_real_clock_says_that_it_goes_and_that_it_has_started(
     finally:
         beat.terminate()
         beat.wait(20)
+        queue.flushdb()

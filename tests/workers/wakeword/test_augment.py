@@ -18,6 +18,8 @@ from workers.wakeword.augment import Augmenter, Change, Recipe, speech_end_secon
 from workers.wakeword.recordings import pitch_hz
 from workers.wakeword.samples import Sample, Samples, Source
 
+pytestmark = pytest.mark.slow
+
 RATE = 16_000
 DRAWS = range(6)
 

@@ -22,6 +22,8 @@ from workers.wakeword.embedding_graph import packaged
 from workers.wakeword.features import RATE_HZ, frontend
 from workers.wakeword.nets import FRONTENDS, NetOptions, build
 
+pytestmark = pytest.mark.slow
+
 EVERYTHING = NetOptions(use_attention=True, use_se_block=True, use_tcn=True)
 
 

@@ -10,6 +10,8 @@ from workers.wakeword.near import NearWords, halves, near
 from workers.wakeword.pronounce import Dictionary, dictionary, from_hibari
 from workers.wakeword.samples import Sample
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=["of this machine", "hibari"])
 def words(request: pytest.FixtureRequest) -> Dictionary:

@@ -18,6 +18,8 @@ from workers.wakeword.negative_sound import g722
 from workers.wakeword.negatives import NegativeCache
 from workers.wakeword.prompts import INSTALLED, download, sources
 
+pytestmark = pytest.mark.slow
+
 COPYRIGHT = """Format: http://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
 
 Files: *
