@@ -11,8 +11,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.conftest import eventually
 from tests.journeys.product import HOST, LIVE, ROOT, Voiceworks
+
+pytestmark = pytest.mark.slow
+
 
 OLD_SECONDS = 2 * 86400.0
 

@@ -10,6 +10,9 @@ import requests
 from tests.conftest import eventually
 from tests.journeys.product import HOST, SPEAKERS, Voiceworks
 
+pytestmark = pytest.mark.slow
+
+
 NODES = {f"{name}@{HOST}" for name in (*SPEAKERS, "io", "imports", "upkeep")}
 QUEUES = {"tts.live.neural", "tts.live.neural.head", "tts.background.neural", "io", "imports", "upkeep"}
 # Pages, its API, and what its own option for a password leaves open.

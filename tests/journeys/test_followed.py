@@ -10,8 +10,13 @@ import json
 import zipfile
 from typing import Any
 
+import pytest
+
 from tests.conftest import eventually
 from tests.journeys.product import PROGRAMS, SPEAKERS, Voiceworks
+
+pytestmark = pytest.mark.slow
+
 
 REQUEST = "req_followed_by_a_journey"
 # The servers are not ours, know of no request, and say what they say in their own words.

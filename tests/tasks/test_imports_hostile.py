@@ -50,7 +50,7 @@ from tests.workers.importers.building_hostile import (
     zipped,
 )
 
-pytestmark = pytest.mark.usefixtures("outside")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("outside")]
 
 Content = str | bytes | Callable[[], str | bytes]
 
