@@ -9,6 +9,7 @@ import redis
 from models import accounts, speech_clips
 from models.db import Database
 from models.metrics import counting, families, reading
+from models.metrics.reading import Counts
 from models.records import Records
 
 
@@ -59,8 +60,8 @@ class Counters:
                 self._keys |= keys
 
 
-def hit_rate(client: redis.Redis) -> float:
+def hit_rate(counts: Counts) -> float:
     """The share of speech answers that needed no synthesis of their own, 0..1."""
-    counts, name = reading.total(client), families.SPEECH_ANSWERS.name
+    name = families.SPEECH_ANSWERS.name
     answers = reading.added(counts, name)
     return round(reading.added(counts, name, outcome=("hit", "joined")) / answers, 4) if answers else 0.0

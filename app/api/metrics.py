@@ -12,6 +12,7 @@ from app.http.access import ADMIN, METRICS
 from app.http.answers import Answer
 from app.metrics_shown import SystemMetrics
 from app.surfaces import ADMINISTRATION, SurfaceBlueprint
+from models import counters
 from models.base import iso, utc_now
 from models.metrics import families, reading
 
@@ -102,13 +103,11 @@ def _queue(now: Figures) -> dict[str, Any]:
 
 
 def _speech(now: Figures) -> dict[str, Any]:
-    made, answers = families.AUDIO_SECONDS, families.SPEECH_ANSWERS.name
-    asked = reading.added(now.total, answers)
-    ready = reading.added(now.total, answers, outcome=("hit", "joined"))
+    made = families.AUDIO_SECONDS
     return {
         "audio_seconds_total": round(reading.added(now.total, made.name) * made.unit, 3),
         "audio_seconds_per_second": round(reading.added(now.lately, made.name) * made.unit / now.window_seconds, 3),
-        "cache_hit_rate": round(ready / asked, 4) if asked else 0.0,
+        "cache_hit_rate": counters.hit_rate(now.total),
         "cached_clips": now.clips,
         "cached_mb": round(now.clip_bytes / 2**20, 1),
     }

@@ -22,6 +22,7 @@ from config.versions import AUDIO_FORMATS
 from models import counters, speech_clips, speech_eviction, speech_renditions
 from models.errors import Invalid, NotFound
 from models.jobs import queries
+from models.metrics import reading
 from models.speech_renditions import Form
 
 blueprint = SurfaceBlueprint("speech", surface=MANAGEMENT, description="Text to speech")
@@ -190,7 +191,7 @@ def cache_stats() -> dict[str, Any]:
     return {
         "total_entries": entries,
         "size_bytes": size_bytes,
-        "hit_rate": counters.hit_rate(here.redis),
+        "hit_rate": counters.hit_rate(reading.total(here.redis)),
         "live_pending": live,
         "background_pending": background,
     }

@@ -99,4 +99,4 @@ def test_the_share_that_needed_no_synthesis(
         for _ in range(count):
             process.speech(outcome, "a")
     process.flush(queue, database)
-    assert counters.hit_rate(queue) == rate
+    assert counters.hit_rate(reading.total(queue)) == rate
