@@ -22,7 +22,7 @@ from models.jobs import spreading
 from models.jobs import work as units
 from models.jobs.lifecycle import NewJob
 from models.jobs.tables import Job, JobItem
-from tasks import submit
+from tasks import lapses, submit
 from tasks.kinds import Kind, get
 from tasks.process import Process, current
 from workers.errors import RetryLater, Stopped, WorkError
@@ -116,6 +116,17 @@ def run_slice(kind_name: str, job_id: str) -> None:
     kind = get(kind_name)
     process = current()
     body = _resolve(kind.body)
+    try:
+        _run(process, kind, body, job_id)
+    except DBAPIError as fault:
+        if not is_disconnect(fault):
+            raise
+        # A claim may have been written all the same, and its answer lost. Nothing is in hand any more.
+        log.warning("Postgres went away in the middle of a slice: %s", fault.orig)
+        lapses.take_back(process, node=process.node)
+
+
+def _run(process: Process, kind: Kind, body: Body, job_id: str) -> None:
     if kind.sliced:
         _run_items(process, kind, body, job_id)
     else:
@@ -176,6 +187,8 @@ def _perform(process: Process, kind: Kind, body: Body, job: Job, unit: Job | Job
                 _settle(process, kind, unit, body, Work(process, kind, job, unit))
         except LeaseLost:
             log.info("%s %s was taken over or stopped; the work is thrown away", kind.name, unit.id)
+            # Or it was the clip alone that was lost: a claim that was not on the disk when Postgres was killed.
+            lapses.give_up(process, unit)
         except Exception:
             # What Celery says of it does not name the request.
             log.exception("What became of %s %s could not be stored", kind.name, unit.id)
@@ -203,7 +216,9 @@ def _settle(process: Process, kind: Kind, unit: Job | JobItem, body: Body, work:
     except WorkError as fault:
         log.warning("%s %s failed: %s (%s)", kind.name, unit.id, fault.message, fault.code)
         _store_failure(process, kind, unit, fault.code, fault.message, retry=isinstance(fault, RetryLater))
-    except Exception:
+    except Exception as fault:
+        if isinstance(fault, DBAPIError) and is_disconnect(fault):
+            raise
         log.exception("%s %s failed", kind.name, unit.id)
         message = "The work failed unexpectedly; the worker's log has the cause."
         _store_failure(process, kind, unit, "internal_error", message, retry=True)

@@ -5,16 +5,12 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 
-from sqlalchemy.orm import Session
-
-from models import speech_clips, speech_eviction, workers
+from models import speech_eviction, workers
 from models.events import Doorbell
-from models.jobs import lapses, queries, waiters
-from models.jobs import work as units
+from models.jobs import queries, waiters
 from models.metrics import reading
-from tasks import submit, sweep_rows
-from tasks.kinds import KINDS
-from tasks.process import Process, current
+from tasks import lapses, submit, sweep_rows
+from tasks.process import current
 
 log = logging.getLogger(__name__)
 
@@ -22,27 +18,11 @@ log = logging.getLogger(__name__)
 # the process are found by a cleanup.
 _young: set[str] = set()
 
-ATTEMPTS = {kind.name: kind.attempts for kind in KINDS.values()}
-
-
-def take_back(process: Process, *, node: str | None = None) -> int:
-    """How many units came back: those whose lease lapsed, or all of a dead ``node``."""
-
-    def write(session: Session) -> int:
-        for key in speech_clips.return_lapsed(session, node=node):
-            units.wake(session, f"clip:{key}")
-        return lapses.return_lapsed(session, ATTEMPTS, node=node)
-
-    returned = process.database.persist(write)
-    if returned:
-        log.warning("%d units came back from %s", returned, node or "lapsed leases")
-    return returned
-
 
 def reclaim() -> None:
     """One round: takes back what lapsed, lets go of waiters that vanished, rings lanes for what nobody comes for."""
     process = current()
-    take_back(process)
+    lapses.take_back(process)
     with process.database.transaction() as session:
         waiters.expire(session)
     with process.database.transaction(durable=False) as session:

@@ -17,7 +17,7 @@ from config.logs import job_id
 from config.settings import Settings
 from models import idle_workers
 from models.log_stream import LogStream
-from tasks import process, upkeep
+from tasks import lapses, process, upkeep
 from tasks.celery_app import app
 from workers import resident
 from workers.device import Device
@@ -52,7 +52,7 @@ def _begin(sender: str, instance: Any, **_: Any) -> None:
     process.name(sender)
     this = process.current()
     LogStream(this.settings.redis_url).install()
-    upkeep.take_back(this, node=sender)
+    lapses.take_back(this, node=sender)
     device = Device(os.environ.get(DEVICE, "cpu"), int(os.environ.get(THREADS, "1")))
     engines = [name for name in os.environ.get(ENGINES, "").split(",") if name]
     optional = [name for name in engines if voices.catalogue().engines[name].needs]

@@ -23,12 +23,17 @@ def return_lapsed(session: Session, attempts_allowed: Mapping[str, int], *, node
         held = select(table).where(table.state == RUNNING, table.token.is_not(None), lapsed)
         rows: list[Unit] = list(session.scalars(held.with_for_update(skip_locked=True)))
         for unit in rows:
-            _return_one(session, unit, attempts_allowed)
+            return_unit(session, unit, attempts_allowed)
         returned += len(rows)
     return returned
 
 
-def _return_one(session: Session, unit: Unit, attempts_allowed: Mapping[str, int]) -> None:
+def return_unit(session: Session, unit: Unit, attempts_allowed: Mapping[str, int]) -> None:
+    """Gives the unit to whoever comes next, or fails it where it was tried as often as its kind allows.
+
+    Raises:
+        LeaseLost: it is not held as the caller knows it any more; nothing was written.
+    """
     job = unit if isinstance(unit, Job) else session.get_one(Job, unit.job_id)
     if unit.attempts >= attempts_allowed.get(job.kind, 3):
         message = f"Its worker was lost {unit.attempts} times (last: {unit.lease_node})."

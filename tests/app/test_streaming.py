@@ -23,7 +23,7 @@ from config.versions import AUDIO_FORMATS
 from models.base import utc_now
 from models.db import Database
 from models.speech_renditions import Form
-from tasks import speech, submit, upkeep
+from tasks import lapses, speech, submit
 from tasks.process import Process
 from tests.app.conftest import row_counts
 from tests.app.test_live import BOOK, PARAGRAPH, jobs
@@ -343,7 +343,7 @@ def test_when_a_worker_dies_another_goes_on_at_the_same_byte(
     doomed.kill()
     books[1 - on_doomed].hang_up()
     process = Process(configured)
-    upkeep.take_back(process, node="doomed@here")
+    lapses.take_back(process, node="doomed@here")
     process.database.dispose()
     whole = begun + heard.rest()
     job = eventually(lambda: (found := jobs(database)[-1]).finished_at and found)

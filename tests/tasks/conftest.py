@@ -17,8 +17,8 @@ from config.settings import Settings
 from models import imports
 from models.files import FileStore
 from models.workers import Worker
+from tasks import lapses, run
 from tasks import process as processes
-from tasks import run, upkeep
 from tasks.celery_app import app
 from tasks.kinds import KINDS, Kind
 from tasks.process import Process
@@ -64,7 +64,7 @@ def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
         Kind(LIVE, _BODY, live=True, lease_seconds=10),
     ):
         monkeypatch.setitem(KINDS, kind.name, kind)
-        monkeypatch.setitem(upkeep.ATTEMPTS, kind.name, kind.attempts)
+        monkeypatch.setitem(lapses.ATTEMPTS, kind.name, kind.attempts)
     monkeypatch.setattr(run, "_pace", {})
 
 

@@ -22,7 +22,7 @@ from models.db import Database
 from models.jobs import lifecycle
 from models.jobs.tables import Job
 from models.speech_renditions import Form, MadeFile
-from tasks import cleanup, run, upkeep
+from tasks import cleanup, lapses, run
 from tasks.process import Process
 from tasks.sweeps import Candidate, Count, Ground, Sweep
 from tests import making
@@ -144,7 +144,7 @@ def test_one_whose_worker_was_killed_goes_on_with_the_sweep_at_which_it_was(
     with pytest.raises(Killed):
         run.run_slice(cleanups.KIND, job.id)
     assert noted(database, job)["made"] == ["one"]
-    upkeep.take_back(process, node=process.node)
+    lapses.take_back(process, node=process.node)
     run.run_slice(cleanups.KIND, job.id)
     done = making.read(database, job)
     assert (done.state, done.attempts) == ("succeeded", 2)

@@ -18,7 +18,7 @@ from models.imports import KEPT_SECONDS, KIND, STAGES
 from models.jobs import lifecycle
 from models.jobs.tables import Job
 from tasks import imports as bodies
-from tasks import run, submit, sweep_files, upkeep
+from tasks import lapses, run, submit, sweep_files
 from tasks.process import Process
 from tasks.sweeps import Ground
 from tests import making
@@ -80,7 +80,7 @@ def test_what_a_worker_leaves_that_dies_is_finished_by_the_next_and_nothing_is_d
     calls: list[str] = []
     for module, name in ((bodies.checking, "check"), (bodies.formats, "read"), (bodies.enrich, "enrich")):
         monkeypatch.setattr(module, name, noting(calls, name, getattr(module, name)))
-    upkeep.take_back(process, node=process.node)
+    lapses.take_back(process, node=process.node)
     job = taken(database, job)
     assert (job.state, job.attempts) == ("succeeded", 1 if stored else 2)
     (course,) = courses(database)
@@ -109,7 +109,7 @@ def test_a_worker_that_was_thought_dead_stores_nothing_beside_the_one_that_took_
     def overtaken(target: Path, text: str) -> None:
         real(target, text)
         if target.stem == stage and next(others, False):
-            upkeep.take_back(process, node=process.node)
+            lapses.take_back(process, node=process.node)
             run.run_slice(KIND, job.id)
 
     monkeypatch.setattr(bodies, "write_whole", overtaken)

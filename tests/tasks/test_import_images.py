@@ -16,7 +16,7 @@ from models.db import Database
 from models.files import GRACE_SECONDS
 from models.imports import KIND
 from models.jobs.tables import Job
-from tasks import run, sweep_files, upkeep
+from tasks import lapses, run, sweep_files, upkeep
 from tasks.process import Process
 from tasks.sweeps import Ground
 from tests import making
@@ -172,7 +172,7 @@ def test_images_survive_a_kill_at_any_point_and_are_stored_once(
     # What no row points to yet must outlive the sweeps between the two workers.
     upkeep.trim_cache()
     sweep(process)
-    upkeep.take_back(process, node=process.node)
+    lapses.take_back(process, node=process.node)
     job = taken(database, job)
     assert (job.state, job.attempts) == ("succeeded", 2)
     (course,) = courses(database)
@@ -192,7 +192,7 @@ def test_an_image_whose_file_was_swept_between_two_workers_is_stored_again(
     age(process)
     sweep(process)
     assert stored(process) == set()
-    upkeep.take_back(process, node=process.node)
+    lapses.take_back(process, node=process.node)
     assert taken(database, job).state == "succeeded"
     assert stored(process) == {name(SHIP), name(PLAN)}
 

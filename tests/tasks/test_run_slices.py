@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
+import psycopg
 import pytest
 import redis
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from models.db import Database
 from models.jobs import lifecycle
 from models.jobs.tables import Job
 from tasks import run
+from tasks.process import Process
 from tasks.run import ITEMS_AT_ONCE, SLICE_SECONDS, Done, Work
 from tests import making
-from tests.tasks.conftest import PARTS, Act
+from tests.tasks.conftest import PARTS, SINGLE, Act
 from workers.errors import RetryLater, WorkError
 
 pytestmark = pytest.mark.usefixtures("process")
@@ -263,3 +269,45 @@ def test_a_report_of_an_item_is_no_write(database: Database, acts: Acts) -> None
     run.run_slice(PARTS, job.id)
     # Submitted, begun, finished.
     assert making.read(database, job).version == 3
+
+
+@pytest.mark.usefixtures("one_slice")
+def test_when_postgres_goes_away_all_that_the_slice_held_comes_back_at_once(
+    database: Database, process: Process, acts: Acts, rung: Rung
+) -> None:
+    def act(work: Work) -> Done:
+        if work.params["n"] == 2:
+            with process.database.transaction() as session:
+                session.execute(text("select pg_terminate_backend(pg_backend_pid())"))
+        return Done({})
+
+    acts(act)
+    job = submit(database, 8)
+    run.run_slice(PARTS, job.id)
+    assert states(database, job) == ["succeeded"] * 2 + ["queued"] * 6
+    assert set(rung()) == {job.id}
+    acts(working(0))
+    run.run_slice(PARTS, job.id)
+    assert making.read(database, job).state == "succeeded"
+
+
+@pytest.mark.parametrize("kind", [SINGLE, PARTS])
+def test_a_claim_whose_answer_was_lost_comes_back_at_once(
+    database: Database, process: Process, acts: Acts, rung: Rung, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    works = acts(lambda work: Done({}))
+    job = making.submit(database, kind=kind, items=3 if kind == PARTS else 0)
+    whole = process.database.transaction
+
+    @contextmanager
+    def cut_off(**options: bool) -> Iterator[Session]:
+        monkeypatch.setattr(process.database, "transaction", whole)
+        with whole(**options) as session:
+            yield session
+        raise OperationalError("commit", None, psycopg.OperationalError("server closed the connection"))
+
+    monkeypatch.setattr(process.database, "transaction", cut_off)
+    run.run_slice(kind, job.id)
+    assert (works, set(rung())) == ([], {job.id})
+    run.run_slice(kind, job.id)
+    assert making.read(database, job).state == "succeeded"

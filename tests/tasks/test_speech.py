@@ -266,6 +266,24 @@ def test_a_claim_of_a_maker_that_died_is_made_by_the_next(database: Database, ru
     assert result(making.read(database, job))["cached"] is False
 
 
+def test_a_claim_that_postgres_forgot_as_it_was_killed_is_made_again_at_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, rung: Rung
+) -> None:
+    speak_text = speech.speak_text
+
+    def forgotten(provider: Any, text: str, **how: Any) -> Speech:
+        monkeypatch.setattr(speech, "speak_text", speak_text)
+        with database.transaction() as session:
+            session.delete(session.get_one(SpeechClip, HELLO.key))
+        return speak_text(provider, text, **how)
+
+    monkeypatch.setattr(speech, "speak_text", forgotten)
+    job = speak(database)
+    assert (job.state, job.token, rung()) == ("queued", None, [job.id])
+    run.run_slice(SPEAK, job.id)
+    assert result(making.read(database, job))["cached"] is False
+
+
 # --- Not wanted any more ---------------------------------------------------------------------------------------------
 
 

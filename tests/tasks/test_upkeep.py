@@ -22,7 +22,7 @@ from models.jobs import lifecycle, waiters, work
 from models.jobs.tables import Job, JobWaiter
 from models.speech_clips import SpeechClip
 from models.speech_renditions import Form, MadeFile
-from tasks import submit, upkeep
+from tasks import lapses, submit, upkeep
 from tasks.kinds import KINDS
 from tasks.process import Process
 from tests import making
@@ -38,7 +38,7 @@ def workers(database: Database, count: int) -> None:
 
 
 def test_the_attempts_of_every_kind_are_known() -> None:
-    assert set(upkeep.ATTEMPTS) == set(KINDS)
+    assert set(lapses.ATTEMPTS) == set(KINDS)
 
 
 # --- Lost doorbells --------------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ def test_a_new_life_takes_back_what_its_node_held_at_once(process: Process, data
     with database.transaction() as session:
         speech_clips.claim(session, making.spec("mine"), node="gpu0@here", lease_seconds=600)
         speech_clips.claim(session, making.spec("theirs"), node="gpu1@here", lease_seconds=600)
-    assert upkeep.take_back(process, node="gpu0@here") == 3
+    assert lapses.take_back(process, node="gpu0@here") == 3
     assert making.read(database, mine).state == "queued"
     assert making.read(database, theirs).state == "running"
     assert set(rung()) == {mine.id, parts.id}
