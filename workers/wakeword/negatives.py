@@ -88,7 +88,15 @@ class NegativeCache:
         """The chunks of all sources that are done, or of those for one use; one part is in memory at a time."""
         for info in self.info().sources:
             if split in (None, info.split):
-                yield from SampleStore(self._folder / _folder_name(info.name))
+                yield from self.chunks_of(info)
+
+    def folder_of(self, source: SourceInfo) -> Path:
+        """Where the source's chunks lie, and whatever is made of them: it goes when they do."""
+        return self._folder / _folder_name(source.name)
+
+    def chunks_of(self, source: SourceInfo) -> Iterator[Sample]:
+        """The chunks of one source, in order; one part is in memory at a time."""
+        yield from SampleStore(self.folder_of(source))
 
     def build(self, sources: Sequence[SoundSource], *, max_workers: int, report: Report) -> CacheInfo:
         """Adds the sources that are not yet done, or whose files have changed; ``max_workers`` threads decode.

@@ -1,0 +1,55 @@
+"""What a training is asked to do: ``plan.json`` of its folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from workers.wakeword.options import Options
+
+FILE = "plan.json"
+
+_JUDGED_BY = 120
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One training. Paths of sound are relative to its folder; ``negatives`` is that of a ``NegativeCache``."""
+
+    wake_word: str
+    model_type: str
+    options: Options
+    recordings: tuple[str, ...]
+    false_alarms: tuple[str, ...] = ()
+    misses: tuple[str, ...] = ()
+    negatives: Path | None = None
+    ast_folder: Path | None = None
+    seed: int = 1
+    threads: int = 2
+    device: str = "cpu"
+    target_false_accepts_per_hour: float = 0.5
+    asked: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def positive_windows(self) -> int:
+        """How many windows with the word are made; templates need some to be judged by, and no more."""
+        wanted = self.options.target_positive_samples
+        return min(wanted, _JUDGED_BY) if self.model_type == "fewshot" else wanted
+
+    @property
+    def used(self) -> tuple[str, str]:
+        """The type of model that is made, and why it is not the one that was asked for (empty if it is)."""
+        if self.model_type == "ast" and self.ast_folder is None:
+            return "embedding", "There are no weights of an Audio Spectrogram Transformer here (AST_FOLDER)."
+        return self.model_type, ""
+
+
+def read(folder: Path) -> Plan:
+    """The plan in a training's folder."""
+    told = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    asked = told.pop("options", {})
+    paths = {name: Path(told[name]) if told.get(name) else None for name in ("negatives", "ast_folder")}
+    sounds = {name: tuple(told.get(name, ())) for name in ("recordings", "false_alarms", "misses")}
+    return Plan(**(told | paths | sounds), options=Options.of(asked), asked=asked)
