@@ -12,7 +12,7 @@ FOLDERS := app workers tasks models config
 # Two pips at once in one .venv would trip over each other, whatever -j says.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
-.PHONY: help run serve listen train voices gpu test test-all lint format bench ear requirements clean
+.PHONY: help run serve listen train voices gpu test test-all lint format bench ear wakeword-demo requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -66,6 +66,9 @@ bench: $(STAMPS)/run $(STAMPS)/dev ## Measure against a server started for the p
 
 ear: $(STAMPS)/run $(STAMPS)/listen $(STAMPS)/dev ## Speak golden lines with every engine, count misheard words
 	@$(PY) -m bench.ear
+
+wakeword-demo: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/voices $(STAMPS)/dev $(STAMPS)/reference ## Train three wake words, put them beside packaged ones
+	@$(PY) -m bench.wakeword
 
 # --- Set up ----------------------------------------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ def _measure(database: Database, client: Client, said: str) -> dict[str, float]:
         missing = _median(lambda: speech_renditions.find(session, "0" * 64, Form("wav")), 200)
         figures = _median(lambda: _figures(session), 3)
     with database.transaction() as session:
-        evict = _median(lambda: speech_eviction.evict(session, max_bytes=10**15, ttl_days=3650), 3)
+        evict = _median(lambda: speech_eviction.evict(session, max_bytes=10**15), 3)
     hit = statistics.median(client.timed(said)[0] for _ in range(200)) * 1000
     return {
         "look-up, found": found,

@@ -131,3 +131,16 @@ def _changed(chunks: Iterator[Sample]) -> Iterator[Samples]:
         yield augmenter.window(chunk, draws).samples
         if len(talk) < _TALK:
             talk.append(chunk.samples)
+
+
+def warm(cache: NegativeCache, front: Front, *, threads: int, report: Report) -> None:
+    """Makes everything of the cache that trainings with this frontend will ask for."""
+    sources = cache.info().sources
+    # What is trained on is made twice.
+    for split, changed, begins, share in (("train", True, 0.0, 0.8), ("test", False, 0.8, 0.2)):
+
+        def within(done: float, _: str, begins: float = begins, share: float = share) -> None:
+            report(begins + share * done, "extracting features")
+
+        chosen = [source for source in sources if source.split == split]
+        rows(cache, chosen, front, changed=changed, threads=threads, report=within)

@@ -21,18 +21,23 @@ _AT_ONCE = 16
 _FAR = Recipe(reverberation_seconds=(0.4, 0.8), direct_db=(-6.0, 0.0))
 
 
-def frames(samples: Sequence[Sample], condition: str, front: Front, seed: int) -> list[Floats]:
-    """The frames (n, width) of each clip under a condition, the same for the same seed."""
-    seconds = _STREAM_SECONDS if isinstance(front, Frontend) else _WINDOW_SECONDS
-    after = _AFTER_SECONDS if isinstance(front, Frontend) else 0.1
+def sounds(samples: Sequence[Sample], condition: str, seed: int, *, one_window: bool = False) -> list[Samples]:
+    """Each clip under a condition, in three seconds (or in two, a window of a net); the same for the same seed."""
+    seconds, after = (_WINDOW_SECONDS, 0.1) if one_window else (_STREAM_SECONDS, _AFTER_SECONDS)
     augmenter = Augmenter(seconds, recipe=_FAR, seed=seed)
-    sounds: list[Samples] = []
+    made = []
     for number, sample in enumerate(samples):
         draws = np.random.default_rng([seed, number])
-        sounds.append(augmenter.apply(sample, _change(condition, draws, after)).samples)
+        made.append(augmenter.apply(sample, _change(condition, draws, after)).samples)
+    return made
+
+
+def frames(samples: Sequence[Sample], condition: str, front: Front, seed: int) -> list[Floats]:
+    """The frames (n, width) of what ``sounds`` gives."""
+    heard = sounds(samples, condition, seed, one_window=not isinstance(front, Frontend))
     found: list[Floats] = []
-    for start in range(0, len(sounds), _AT_ONCE):
-        found += front.batch(sounds[start : start + _AT_ONCE])
+    for start in range(0, len(heard), _AT_ONCE):
+        found += front.batch(heard[start : start + _AT_ONCE])
     return found
 
 
