@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from workers.wakeword.detector import Detector, open_scorer
 from workers.wakeword.samples import Samples
 
+_PIECE_BYTES = 2560
 Scores = NDArray[np.float64]
 
 
@@ -66,7 +67,9 @@ class OpenWakeWord:
         pcm = (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
         scores = [
             score
-            for embeddings in self._features.process_streaming(pcm)
+            # It holds ten seconds; these are 80 ms each, as it is used.
+            for start in range(0, len(pcm), _PIECE_BYTES)
+            for embeddings in self._features.process_streaming(pcm[start : start + _PIECE_BYTES])
             for score in self._detector.process_streaming(embeddings)
         ]
         return np.array(scores, np.float64)

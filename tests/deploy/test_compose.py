@@ -103,7 +103,7 @@ def test_no_log_grows_for_ever() -> None:
     assert all("max-size" in SERVICES[name]["logging"]["options"] for name in SERVICES)
 
 
-@pytest.mark.parametrize("service", PROCFILE.keys() - {"release", "beat", "flower"})
+@pytest.mark.parametrize("service", sorted(PROCFILE.keys() - {"release", "beat", "flower"}))
 def test_a_container_is_given_the_time_to_drain(service: str) -> None:
     given = float(SERVICES[service]["stop_grace_period"].removesuffix("s"))
     assert given > supervisor._GRACE_SECONDS.get(service, supervisor._OTHER_GRACE_SECONDS)

@@ -64,7 +64,7 @@ def test_a_database_that_comes_late_is_waited_for() -> None:
     assert options(COMMON)["StartLimitIntervalSec"] == ["0"]
 
 
-@pytest.mark.parametrize("program", PROCFILE.keys() - {"release", "beat", "flower"})
+@pytest.mark.parametrize("program", sorted(PROCFILE.keys() - {"release", "beat", "flower"}))
 def test_a_unit_may_take_longer_to_stop_than_its_program_needs_to_drain(program: str) -> None:
     (seconds,) = options(unit(program))["TimeoutStopSec"]
     assert float(seconds) > supervisor._GRACE_SECONDS.get(program, supervisor._OTHER_GRACE_SECONDS)
