@@ -6,13 +6,13 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import Signals
-from subprocess import DEVNULL, STDOUT, Popen
-from typing import BinaryIO
+from subprocess import DEVNULL, PIPE, Popen
+from typing import IO, BinaryIO
 
 # A probe costs well under a millisecond, so asking this often is free, and a start loses 10 ms to it on average.
 POLL_SECONDS = 0.02
@@ -59,6 +59,8 @@ class Child:
         probe: Whether it can serve yet, asked only while it lives; it must answer within half a second.
         prepare: Called before every start; raises `StartFailed` where a start is of no use.
         once: It is ready when it has ended with status 0, and is not started again.
+        speaks: What it writes to its standard output is for us, who read it at `output`, and not for its log.
+        pass_fds: Descriptors of ours that it inherits.
     """
 
     name: str
@@ -75,6 +77,8 @@ class Child:
     probe: Callable[[], bool] = _always
     prepare: Callable[[], None] = _nothing
     once: bool = False
+    speaks: bool = False
+    pass_fds: Collection[int] = ()
 
     _process: Popen[bytes] | None = field(default=None, init=False, repr=False)
     _ready: bool = field(default=False, init=False, repr=False)
@@ -95,8 +99,9 @@ class Child:
                 self._process = Popen(
                     self.argv,
                     stdin=DEVNULL,
-                    stdout=log,
-                    stderr=STDOUT,
+                    stdout=PIPE if self.speaks else log,
+                    stderr=log,
+                    pass_fds=self.pass_fds,
                     cwd=self.cwd,
                     env={**os.environ, **self.env},
                     user=self.user,
@@ -119,6 +124,13 @@ class Child:
     def pid(self) -> int | None:
         """The number of its latest process."""
         return self._process.pid if self._process else None
+
+    @property
+    def output(self) -> IO[bytes]:
+        """What the latest process of one that ``speaks`` says."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return self._process.stdout
 
     @property
     def lived_seconds(self) -> float:

@@ -41,6 +41,11 @@ _ELSEWHERE = {
         "What an engine computes on: with `cuda:0` the first GPU that `CUDA_VISIBLE_DEVICES` leaves. Set by the fleet.",
     ),
     "WORKER_READY_FILE": ("path", "none", "A file that a worker makes once it takes work. Set by the fleet."),
+    "WORKER_TRAINER": (
+        "command",
+        "`python -m workers.wakeword.train`",
+        "What trains a wake word; the folder of its plan is added. For tests of what is around it.",
+    ),
     "CUDA_VISIBLE_DEVICES": (
         "numbers of GPUs, with commas between",
         "all",

@@ -21,6 +21,7 @@ from config.variables import (
     Variable,
     choice,
     decimal,
+    folders,
     made,
     networks,
     number,
@@ -226,6 +227,22 @@ class Settings:
     # What a patient reader asks for.
     import_pause_seconds: float = field(
         metadata=decimal(1.0, "The pause between two requests to one server.", low=0, high=60)
+    )
+
+    # --- Wake words --------------------------------------------------------------------------------------------------
+
+    wakeword_folders: tuple[Path, ...] = field(
+        metadata=folders(
+            "Folders of sound in which nobody says a wake word: the negative cache is built from them, too."
+        )
+    )
+    ast_folder: str = field(
+        metadata=text(
+            "",
+            "The folder of an Audio Spectrogram Transformer that trainings of model type `ast` use; without it `ast` "
+            "is `embedding`.",
+            kind="folder",
+        )
     )
 
     # --- Webhooks ----------------------------------------------------------------------------------------------------

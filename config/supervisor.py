@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
+import os
 import re
 import shlex
 import socket
@@ -41,6 +43,9 @@ _PORTS: dict[str, Callable[[Settings], tuple[int, ...]]] = {
     "web": lambda settings: settings.ports,
     "flower": lambda settings: (settings.flower_port,),
 }
+
+# What a program cannot do without, of which not everybody has it: it is started where that is installed.
+_NEEDS = {"worker_train": "torch"}
 
 # Seconds from "please stop" to the kill; what is cut off is done again by whoever finds its lease expired.
 _GRACE_SECONDS = {
@@ -240,7 +245,7 @@ class Supervisor:
         return stores
 
     def _programs(self, marks: Mapping[str, str], *, joins: bool) -> list[list[Child]]:
-        wanted = [name for name in self._commands if name != _RELEASE and (self._only is None or name in self._only)]
+        wanted = [name for name in self._commands if name != _RELEASE and self._is_wanted(name)]
         stages = [
             [] if joins or _RELEASE not in self._commands else [_RELEASE],
             [name for name in wanted if name in _FIRST],
@@ -248,6 +253,13 @@ class Supervisor:
             [name for name in wanted if name in _LAST],
         ]
         return [[self._program(name, marks) for name in stage] for stage in stages]
+
+    def _is_wanted(self, name: str) -> bool:
+        if self._only is not None:
+            return name in self._only
+        if name not in _NEEDS or "WORKER_TRAINER" in os.environ:
+            return True
+        return importlib.util.find_spec(_NEEDS[name]) is not None
 
     def _program(self, name: str, marks: Mapping[str, str]) -> Child:
         var_dir = self._settings.var_dir

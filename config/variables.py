@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import Field, dataclass
+from pathlib import Path
 from typing import Any
 
 from environs import Env, ValidationError, validate
@@ -171,6 +172,15 @@ def networks(about: str) -> dict[str, Setting]:
         return f"{network!r} is no address or network" if _network(network) is None else None
 
     return _listed("addresses or networks, with commas between", "", about, fault, made=_network)
+
+
+def folders(about: str) -> dict[str, Setting]:
+    """Folders with commas between; a relative one is meant from where the program is started."""
+
+    def place(folder: str) -> Path:
+        return Path(folder).expanduser().resolve()
+
+    return _listed("folders, with commas between", "", about, lambda folder: None, made=place)
 
 
 def rates(defaults: Mapping[str, int], about: Mapping[str, str]) -> dict[str, Setting]:

@@ -1,4 +1,4 @@
-"""Rows whose file is gone from the store: they are removed, so that what they stand for is made again."""
+"""Rows whose file is gone from the store: they are removed, so that what they stand for is made again, or missed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from models.curricula import Curriculum
 from models.curriculum_assets import CurriculumAsset
 from models.speech_clips import READY, SpeechClip
 from models.speech_renditions import SpeechRendition
+from models.wake_captures import WakeCapture
 
 Exists = Callable[[str], bool]
 
@@ -24,6 +25,14 @@ class Image:
     curriculum_id: str
     path: str
     file_name: str
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A clip captured for a wake word."""
+
+    id: str
+    file: str
 
 
 def clips(session: Session, *, after: str, limit: int) -> list[str]:
@@ -87,6 +96,19 @@ def remove_images(session: Session, lost: Iterable[Image]) -> int:
     same = tuple_(CurriculumAsset.curriculum_id, CurriculumAsset.path, CurriculumAsset.file_name)
     wanted = [(image.curriculum_id, image.path, image.file_name) for image in lost]
     gone = delete(CurriculumAsset).where(same.in_(wanted)).returning(CurriculumAsset.path)
+    return len(session.scalars(gone).all())
+
+
+def captures(session: Session, *, after: str, older_than_seconds: float, limit: int) -> list[Capture]:
+    """The next clips captured for wake words behind the id ``after``, of those that old."""
+    query = select(WakeCapture.id, WakeCapture.file).where(WakeCapture.id > after)
+    query = query.where(WakeCapture.created_at < _ago(older_than_seconds))
+    return [Capture(*row) for row in session.execute(query.order_by(WakeCapture.id).limit(limit))]
+
+
+def remove_captures(session: Session, ids: Collection[str]) -> int:
+    """How many of these rows went."""
+    gone = delete(WakeCapture).where(WakeCapture.id.in_(ids)).returning(WakeCapture.id)
     return len(session.scalars(gone).all())
 
 

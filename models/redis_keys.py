@@ -17,6 +17,10 @@ RECENT_LOGS_SECONDS = 7 * 24 * 3600
 METRICS_TOTAL = "metrics:total"
 
 
+# Lives for ever: the device that was chosen for testing wake words.
+WAKE_DEVICE = "wakeword:device"
+
+
 def metrics_minute(minute: int) -> str:
     """What was counted in one minute since 1970; lives as long as its hour may still be kept in Postgres anew."""
     return f"metrics:minute:{minute}"

@@ -13,6 +13,9 @@ from models import (
     speech_clips,
     speech_pins,
     speech_renditions,
+    wake_captures,
+    wake_models,
+    wake_trainings,
     webhooks,
     workers,
 )
@@ -36,6 +39,9 @@ __all__ = [
     "speech_pins",
     "speech_renditions",
     "tables",
+    "wake_captures",
+    "wake_models",
+    "wake_trainings",
     "webhooks",
     "workers",
 ]

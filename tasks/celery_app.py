@@ -18,8 +18,12 @@ LANES = [
     *(lane(pool) for pool in _pools for lane in (voices.live_lane, voices.background_lane)),
     *(voices.head_of(voices.live_lane(pool)) for pool in _pools),
     "io",
+    # Somebody waits: file tests of wake words.
+    "listen",
     # Of their own: a download takes minutes, and what is told to others must not wait for it.
     "imports",
+    # Trainings, which take minutes and a core or two.
+    "wakeword",
     "upkeep",
 ]
 

@@ -39,6 +39,11 @@ KINDS: dict[str, Kind] = {
         # Each try goes on with the stage at which the last one ended; the outside may be away for ten minutes.
         Kind("imports.run", "tasks.imports:run", id_prefix="import_", attempts=5),
         Kind("deployments.voice", "tasks.speech:batch_text", sliced=True, attempts=6),
+        # Each try goes on with what the last one left; a worker that was killed is no fault of the training.
+        Kind("wakeword.train", "tasks.wakeword:train", id_prefix="train_", attempts=5),
+        Kind("wakeword.negatives", "tasks.wakeword:negatives", id_prefix="negatives_", admin_only=True),
+        # Somebody waits to hear whether a word is in a file.
+        Kind("wakeword.listen", "tasks.wake_listen:listen", live=True, id_prefix="listen_", lease_seconds=10.0),
         Kind("upkeep.cleanup", "tasks.cleanup:clean", id_prefix="cleanup_", admin_only=True),
     )
 }

@@ -104,6 +104,11 @@ class Process:
         """No new work is meant for this process; what it holds it still finishes. Safe in a signal handler."""
         self._leaving.set()
 
+    @property
+    def leaving(self) -> bool:
+        """Whether it was asked to stop: what takes minutes is better left to the next process."""
+        return self._leaving.is_set()
+
     def _beat_for_ever(self) -> None:
         leaving = told = False
         while True:

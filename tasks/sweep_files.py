@@ -1,22 +1,27 @@
-"""Sweeps that begin at files: those without rows, drafts, temporary files, what imports left."""
+"""Sweeps that begin at files: those without rows, drafts, temporary files, what imports and trainings left."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from models import curriculum_assets, imports, speech_renditions
+from sqlalchemy.orm import Session
+
+from models import curriculum_assets, imports, speech_renditions, wake_files, wake_trainings
 from models.files import GRACE_SECONDS
 from tasks.sweeps import NOTHING, Candidate, Count, Ground, walk
 
 # What servers may say is unchanged, for those who bring their courses up to date every week or so.
 FETCHED_SECONDS = 14 * 86400.0
 _NAMES_AT_ONCE = 500
+
+# Which of these names no job needs any more.
+Over = Callable[[Session, Collection[str]], set[str]]
 
 
 def without_rows(ground: Ground) -> Iterator[Candidate]:
@@ -27,7 +32,11 @@ def without_rows(ground: Ground) -> Iterator[Candidate]:
     def known(names: list[str]) -> set[str]:
         ground.breathe()
         with ground.process.database.reading() as session:
-            return speech_renditions.known_files(session, names) | curriculum_assets.known_files(session, names)
+            return (
+                speech_renditions.known_files(session, names)
+                | curriculum_assets.known_files(session, names)
+                | wake_files.known_files(session, names)
+            )
 
     for path in ground.process.files.strays(known):
         if candidate := ground.old_file(path, GRACE_SECONDS):
@@ -59,16 +68,31 @@ def temporary(ground: Ground) -> Iterator[Candidate]:
 def of_imports(ground: Ground) -> Iterator[Candidate]:
     """What imports left that ended a while ago, or never became jobs: their folders, and what was sent for them."""
     folders, seconds = imports.folders(ground.root), ground.age(imports.KEPT_SECONDS)
-    for place in (folders.root, folders.uploads):
+    kept = {folders.uploads, folders.cache}
+    yield from _left(ground, (folders.root, folders.uploads), kept, seconds, imports.over)
+
+
+def of_trainings(ground: Ground) -> Iterator[Candidate]:
+    """What trainings of wake words left that ended a while ago, and sound that was sent to be listened to."""
+    folders = wake_trainings.folders(ground.root)
+    seconds = ground.age(wake_trainings.KEPT_SECONDS)
+    yield from _left(ground, (folders.root,), folders.kept, seconds, wake_trainings.over)
+    yield from _left(ground, (folders.uploads,), (), ground.age(GRACE_SECONDS), wake_trainings.over)
+
+
+def _left(
+    ground: Ground, places: Iterable[Path], kept: Collection[Path], seconds: float, over: Over
+) -> Iterator[Candidate]:
+    """What lies in these places of jobs that are ``over``, or of none, beside what is ``kept``."""
+    for place in places:
         if not ground.is_ours(place):
             continue
-        # One that is younger may be of an import whose row is about to be written.
-        old = (path for path in place.iterdir() if path not in (folders.uploads, folders.cache))
-        old = (path for path in old if _written_before(path, ground.now - seconds))
+        # One that is younger may be of a job whose row is about to be written.
+        old = (path for path in place.iterdir() if path not in kept and _written_before(path, ground.now - seconds))
         while some := {path.name: path for path in islice(old, _NAMES_AT_ONCE)}:
             ground.breathe()
-            for name in sorted(_over(ground, list(some))):
-                yield _whole(some[name], ground)
+            for name in sorted(_over(ground, over, list(some))):
+                yield _whole(some[name], ground, over)
 
 
 def fetched(ground: Ground) -> Iterator[Candidate]:
@@ -80,13 +104,13 @@ def fetched(ground: Ground) -> Iterator[Candidate]:
                 yield candidate
 
 
-def _over(ground: Ground, names: list[str]) -> set[str]:
+def _over(ground: Ground, over: Over, names: list[str]) -> set[str]:
     with ground.process.database.reading() as session:
-        return imports.over(session, names)
+        return over(session, names)
 
 
-def _whole(path: Path, ground: Ground) -> Candidate:
-    """What an import left: a file, a link itself, or a folder with all that is in it."""
+def _whole(path: Path, ground: Ground, over: Over) -> Candidate:
+    """What a job left: a file, a link itself, or a folder with all that is in it."""
     is_folder = path.is_dir() and not path.is_symlink()
     inside = walk(path, ground) if is_folder else iter([path])
     count = NOTHING
@@ -96,8 +120,8 @@ def _whole(path: Path, ground: Ground) -> Candidate:
                 count += Count(1, each.lstat().st_size)
 
     def remove() -> Count:
-        # Somebody may try the import again at this moment.
-        if path.parent.resolve() != path.parent or not _over(ground, [path.name]):
+        # Somebody may try the job again at this moment.
+        if path.parent.resolve() != path.parent or not _over(ground, over, [path.name]):
             return NOTHING
         try:
             if is_folder:

@@ -9,10 +9,10 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from models import curriculum_assets, lost_files, speech_expiry
+from models import curriculum_assets, lost_files, speech_expiry, wake_files
 from models.files import GRACE_SECONDS
 from models.jobs import retention
-from models.lost_files import Image
+from models.lost_files import Capture, Image
 from models.speech_expiry import Place
 from tasks.process import Process
 from tasks.sweeps import NOTHING, Candidate, Count, Ground
@@ -68,6 +68,7 @@ def _let_go(
 ) -> dict[str, Candidate | None]:
     """Those of the files that nothing but these clips needs; None for one that was put a moment ago, or is gone."""
     needed = speech_expiry.needed_by_others(session, names, keys) | curriculum_assets.known_files(session, names)
+    needed |= wake_files.known_files(session, names)
     path = ground.process.files.path
     return {name: ground.old_file(path(name), GRACE_SECONDS) for name in names if name not in needed}
 
@@ -126,13 +127,35 @@ def lost_images(ground: Ground) -> Iterator[Candidate]:
             yield Candidate(f"{len(lost)} images without files", Count(rows=len(lost)), go)
 
 
+def lost_captures(ground: Ground) -> Iterator[Candidate]:
+    """Clips captured for a wake word whose file is gone. A model without files stays: it could not be made again."""
+    exists, database, place = ground.process.files.exists, ground.process.database, ""
+    while not _is_unmounted(ground):
+        ground.breathe()
+        with database.reading() as session:
+            found = lost_files.captures(session, after=place, older_than_seconds=GRACE_SECONDS, limit=BATCH)
+        if not found:
+            return
+        place = found[-1].id
+        lost = [capture for capture in found if not exists(capture.file)]
+        if lost:
+
+            def go(lost: list[Capture] = lost) -> Count:
+                still = [capture.id for capture in lost if not exists(capture.file)]
+                return Count(rows=database.persist(lambda session: lost_files.remove_captures(session, still)))
+
+            yield Candidate(f"{len(lost)} captured clips without files", Count(rows=len(lost)), go)
+
+
 def _is_unmounted(ground: Ground) -> bool:
     """Whether there is no file at all; then it is not the rows that are wrong."""
     if not ground.process.files.is_empty():
         return False
     with ground.process.database.reading() as session:
-        kept = lost_files.clips(session, after="", limit=1) or lost_files.images(
-            session, after=None, older_than_seconds=GRACE_SECONDS, limit=1
+        kept = (
+            lost_files.clips(session, after="", limit=1)
+            or lost_files.images(session, after=None, older_than_seconds=GRACE_SECONDS, limit=1)
+            or lost_files.captures(session, after="", older_than_seconds=GRACE_SECONDS, limit=1)
         )
     if kept:
         ground.failed("files: not one stored file is there; is its disk mounted? No row was removed for it")

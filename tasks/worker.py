@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import os
 import threading
@@ -19,6 +20,7 @@ from models import idle_workers
 from models.log_stream import LogStream
 from tasks import lapses, process, upkeep
 from tasks.celery_app import app
+from tasks.wake_child import TRAINER
 from workers import resident
 from workers.device import Device
 
@@ -30,6 +32,8 @@ THREADS = "WORKER_THREADS"
 DEVICE = "WORKER_DEVICE"
 # Made once the worker can take work, for whoever waits to start the next.
 READY_FILE = "WORKER_READY_FILE"
+# What a lane's work cannot do without, and the target that installs it.
+NEEDS = {"wakeword": ("torch", "make train")}
 
 
 @signals.celeryd_init.connect
@@ -49,6 +53,9 @@ def _speak_in_lines(instance: Any, **_: Any) -> None:
 @signals.celeryd_after_setup.connect
 def _begin(sender: str, instance: Any, **_: Any) -> None:
     """Before the first message: ``sender`` is the node's name."""
+    # In the order of -Q; the register is told last, when the first message could really be taken.
+    lanes = list(instance.app.amqp.queues.consume_from)
+    _refuse_unable(lanes)
     process.name(sender)
     this = process.current()
     LogStream(this.settings.redis_url).install()
@@ -57,8 +64,6 @@ def _begin(sender: str, instance: Any, **_: Any) -> None:
     engines = [name for name in os.environ.get(ENGINES, "").split(",") if name]
     optional = [name for name in engines if voices.catalogue().engines[name].needs]
     revisions = resident.load(engines, device, options=_options(this.settings), optional=optional)
-    # In the order of -Q; the register is told last, when the first message could really be taken.
-    lanes = list(instance.app.amqp.queues.consume_from)
     this.start_heartbeat()
 
     def ready(**_: Any) -> None:
@@ -73,6 +78,17 @@ def _begin(sender: str, instance: Any, **_: Any) -> None:
             threading.Thread(target=importlib.import_module, args=["workers.audio.container"], daemon=True).start()
 
     signals.worker_ready.connect(ready, weak=False)
+
+
+def _refuse_unable(lanes: list[str]) -> None:
+    """Ends the process where it would take work that it cannot do: submitters are told at once that nobody can.
+
+    A trainer of somebody's own (``TRAINER``) needs nothing of ours.
+    """
+    for lane in lanes:
+        module, target = NEEDS.get(lane, ("", ""))
+        if module and importlib.util.find_spec(module) is None and TRAINER not in os.environ:
+            raise SystemExit(f"Lane {lane} needs {module}, which is not installed here: `{target}` installs it.")
 
 
 @signals.task_prerun.connect

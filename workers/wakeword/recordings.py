@@ -98,6 +98,24 @@ def check(content: bytes, name: str) -> Recording:
     )
 
 
+def length(content: bytes, name: str) -> float:
+    """How many seconds of sound are in an audio file, which need not hold the word.
+
+    Raises:
+        BadInput: no audio, or shorter than 0.3 s or longer than a minute; the text names the recording and the value.
+    """
+    _refuse_endless(content, name)
+    try:
+        seconds = decode(content).duration_seconds
+    except BadInput as fault:
+        raise BadInput(f"recording {name!r} is no audio file", code="not_audio") from fault
+    if seconds < SECONDS[0]:
+        raise _too_short(name, seconds)
+    if seconds > _FILE_SECONDS_MAX:
+        raise _too_long(name, seconds, _FILE_SECONDS_MAX)
+    return seconds
+
+
 def at_our_rate(clip: Clip) -> Samples:
     """The clip's samples at 16 kHz."""
     if clip.sample_rate_hz == RATE_HZ or not len(clip.samples):
@@ -186,6 +204,6 @@ def _too_short(name: str, seconds: float) -> BadInput:
     return BadInput(text, code="recording_too_short")
 
 
-def _too_long(name: str, seconds: float) -> BadInput:
-    text = f"recording {name!r} lasts {seconds:.2f} s, more than {SECONDS[1]:.0f} s"
+def _too_long(name: str, seconds: float, most: float = SECONDS[1]) -> BadInput:
+    text = f"recording {name!r} lasts {seconds:.2f} s, more than {most:.0f} s"
     return BadInput(text, code="recording_too_long")

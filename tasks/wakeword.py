@@ -1,0 +1,288 @@
+"""Bodies of wake words: a training in a process of its own, and the shared sound that nobody says a wake word in."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from models import wake_models, wake_trainings
+from models.db import is_disconnect
+from models.errors import LeaseLost
+from models.jobs import work as units
+from models.jobs.tables import CANCELLED, Job
+from models.wake_trainings import Folders, WakeTraining
+from tasks.run import REPORT_SECONDS, Done, Parked, Work
+from tasks.wake_child import TrainingChild
+from workers.clients.whole_files import write_whole
+from workers.errors import BadInput, RetryLater, Stopped, WorkError
+
+log = logging.getLogger(__name__)
+
+# How often it is looked whether a training is still wanted while its process says nothing.
+LOOK_SECONDS = 0.5
+# By then the worker that let go of a training is not asked for it again.
+LEFT_SECONDS = 2.0
+USES = ("recordings", "false_alarms", "misses")
+# More are for measuring, not for reading.
+_WARNINGS_SHOWN = 50
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def train(work: Work) -> Done:
+    """A new version of a word's detector (``params``: ``wake_word``, ``model_type``, ``options``, ...).
+
+    Called again for one that goes on: its folder has what it made so far.
+    """
+    folder = _folders(work).of_job(work.job.id)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _Training(work, folder).through()
+    except (Stopped, LeaseLost):
+        if _cancelled(work):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except BadInput:
+        # What is wrong with it stays wrong: a retry begins from the beginning.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    except OSError as fault:
+        if fault.errno not in _FULL:
+            if not folder.exists():
+                # Whoever took it over is done with it.
+                raise Stopped from fault
+            raise
+        raise RetryLater("The disk is full; it goes on when there is room.", code="disk_full") from fault
+
+
+class _Training:
+    def __init__(self, work: Work, folder: Path) -> None:
+        self._work = work
+        self._folder = folder
+        with work.process.database.reading() as session:
+            row = session.get(WakeTraining, work.job.id)
+        if row is None:
+            raise Stopped
+        self._row = row
+        self._detail: dict[str, Any] = dict(row.detail)
+        self._phase = work.job.phase or "Starting"
+        self._progress = work.job.progress
+        self._changed = False
+        self._told_at = 0.0
+
+    def through(self) -> Done:
+        """The training, from wherever it is to its end."""
+        if not (self._folder / "plan.json").exists():
+            self._prepare()
+        if not (self._folder / "done").exists():
+            self._run()
+        return self._store()
+
+    def _prepare(self) -> None:
+        """The plan and the sound it names, the plan last: where it is, everything is."""
+        # What an earlier try told is not true of this one.
+        self._detail = {name: self._detail[name] for name in ("warnings",) if name in self._detail}
+        paths = {use: self._lay_out(use) for use in USES}
+        params, settings = self._work.params, self._work.process.settings
+        negatives = _folders(self._work).negatives
+        plan = {
+            "wake_word": params["wake_word"],
+            "model_type": params["model_type"],
+            "options": params["options"],
+            "seed": params["seed"],
+            "target_false_accepts_per_hour": params["target_false_accepts_per_hour"],
+            "negatives": str(negatives) if params["options"]["use_real_negatives"] and negatives.is_dir() else None,
+            "ast_folder": settings.ast_folder or None,
+            "threads": int(os.environ.get("WORKER_THREADS", "0")) or len(os.sched_getaffinity(0)),
+            "device": os.environ.get("WORKER_DEVICE", "cpu"),
+            **paths,
+        }
+        write_whole(self._folder / "plan.json", json.dumps(plan))
+
+    def _lay_out(self, use: str) -> list[str]:
+        found = []
+        for number, clip in enumerate(self._row.clips.get(use, ())):
+            target = self._folder / use / f"{number}{Path(clip['name']).suffix.lower()[:8]}"
+            target.parent.mkdir(exist_ok=True)
+            try:
+                shutil.copyfile(self._work.process.files.path(clip["file"]), target)
+            except FileNotFoundError:
+                gone = f"{use}: the file of {clip['name']!r} is gone; send it again"
+                if use == "recordings":
+                    raise BadInput(gone, code="clip_gone") from None
+                # Nobody can send a capture again, and the others are of use.
+                self._detail["warnings"] = [*self._detail.get("warnings", []), gone]
+                continue
+            found.append(str(target.relative_to(self._folder)))
+        return found
+
+    def _run(self) -> None:
+        """The child, from its start to its end.
+
+        Raises:
+            Stopped: nobody wants it any more; the child is gone.
+            Parked: this worker is to stop.
+            BadInput: it says that it cannot be done.
+            RetryLater: it died.
+        """
+        with TrainingChild(self._folder) as child:
+            self._work.process.current_unit = f"{self._work.kind.name} {self._work.job.id} (process {child.pid})"
+            ended = False
+            for message in child.messages(REPORT_SECONDS):
+                if message is not None:
+                    ended = self._hear(message) or ended
+                self._tell()
+            if not ended:
+                self._tell(at_once=True, may_leave=False)
+                how = child.died_of()
+                message_shown = f"The training's process ended with {how}; it goes on where it was."
+                raise RetryLater(message_shown, code="training_died")
+        (self._folder / "done").touch()
+
+    def _hear(self, message: Mapping[str, Any]) -> bool:
+        """Notes what the child says; whether that is that it is done."""
+        detail = self._detail
+        self._changed = True
+        match message["type"]:
+            case "phase":
+                self._phase = str(message["phase"])[:200]
+                self._progress = max(self._progress, min(1.0, float(message["progress"])))
+            case "data":
+                detail["data_stats"] = message["data_stats"]
+            case "epoch":
+                epoch, metrics = int(message["epoch"]), dict(message["metrics"])
+                detail |= {"current_epoch": epoch, "total_epochs": int(message["total_epochs"]), "metrics": metrics}
+                # One that goes on from a checkpoint does some of them again.
+                before = [each for each in detail.get("history", ()) if each["epoch"] < epoch]
+                detail["history"] = [*before, {"epoch": epoch, **metrics}]
+            case "warning":
+                said = detail.get("warnings", [])
+                if message["text"] not in said:
+                    detail["warnings"] = [*said, str(message["text"])[:500]][:_WARNINGS_SHOWN]
+            case "failed":
+                raise BadInput(str(message["message"])[:1000], code=str(message.get("code", "bad_input")))
+            case "done":
+                return True
+        return False
+
+    def _tell(self, *, at_once: bool = False, may_leave: bool = True) -> None:
+        """Stores what was heard, at most four times a second, and looks now and then whether it is still wanted.
+
+        Raises:
+            Stopped: it is not.
+            Parked: this worker was asked to stop; the next one goes on.
+        """
+        process, job = self._work.process, self._work.job
+        if process.lost(job.token):
+            raise Stopped
+        if process.leaving and may_leave:
+            # All it has is in its folder; this was no failed try.
+            raise Parked("worker:train", lambda session: True, for_seconds=LEFT_SECONDS)
+        since = time.monotonic() - self._told_at
+        if since < (REPORT_SECONDS if self._changed else LOOK_SECONDS) and not at_once:
+            return
+        self._told_at = time.monotonic()
+        try:
+            with process.database.transaction(durable=False) as session:
+                if self._changed:
+                    units.report(session, job, progress=self._progress, phase=self._phase)
+                    wake_trainings.note(session, job, self._detail)
+                else:
+                    wake_trainings.own(session, job)
+        except LeaseLost as lost:
+            raise Stopped from lost
+        except DBAPIError as fault:
+            if not is_disconnect(fault):
+                raise
+            log.warning("The training's progress was not stored: %s", fault.orig)
+            return
+        self._changed = False
+
+    def _store(self) -> Done:
+        out, job = self._folder / "out", self._work.job
+        report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+        files = {}
+        for role, name in report["files"].items():
+            content = (out / Path(name).name).read_bytes()
+            self._tell(may_leave=False)
+            stored = self._work.process.files.put(content)
+            files[role] = {"file": stored, "size_bytes": len(content), "name": Path(name).name}
+        detail = self._detail | {name: report[name] for name in ("data_stats", "history") if report.get(name)}
+        result: dict[str, Any] = {"model_id": None, **{name: report[name] for name in ("model_type_used", "reason")}}
+
+        def store(session: Session) -> None:
+            # The training alone: another worker may have it by now, and makes the model then.
+            wake_trainings.note(session, job, detail)
+            made = wake_models.add(
+                session,
+                wake_word=self._row.wake_word,
+                model_type=report["model_type_used"],
+                threshold=report["threshold"],
+                report=report,
+                files=files,
+                recordings=self._row.clips.get("recordings", ()),
+                job_id=job.id,
+                account_id=job.account_id,
+            )
+            result["model_id"] = made.name
+            # Not before: whoever comes after a kill needs what is there.
+            event.listen(session, "after_commit", lambda _: shutil.rmtree(self._folder, ignore_errors=True), once=True)
+
+        return Done(result, store)
+
+
+def negatives(work: Work) -> Done:
+    """The shared sound, brought up to date (``params``: ``max_workers``): Debian's prompts, and the settings' folders.
+
+    Called again for one that goes on: what was read is there.
+    """
+    # Not before: what reads sound takes a second to load, which no training waits for.
+    from workers.wakeword import prompts
+    from workers.wakeword.negatives import NegativeCache
+
+    folders = _folders(work)
+    found, notes = [], []
+    try:
+        places = [prompts.INSTALLED]
+        if not prompts.INSTALLED.is_dir():
+            places = []
+            for language in prompts.LANGUAGES:
+                work.report(0.0, f"Fetching prompts ({language})")
+                places += prompts.download(folders.packages, [language])
+        found += [source for place in places for source in prompts.sources(place)]
+    except WorkError as fault:
+        # With sound of one's own they can be done without.
+        if not work.process.settings.wakeword_folders:
+            raise
+        notes.append(fault.message)
+    for folder in work.process.settings.wakeword_folders:
+        found += prompts.sources(folder)
+    report = partial(_report_share, work)
+    info = NegativeCache(folders.negatives).build(found, max_workers=work.params["max_workers"], report=report)
+    return Done({"chunk_count": info.chunks, "size_bytes": info.size_bytes, "hours": info.hours, "notes": notes})
+
+
+def _report_share(work: Work, share: float, phase: str) -> None:
+    work.report(share, phase.capitalize())
+
+
+def _folders(work: Work) -> Folders:
+    return wake_trainings.folders(work.process.settings.var_dir)
+
+
+def _cancelled(work: Work) -> bool:
+    """Whether it was cancelled while it was this worker's, so that its folder is nobody else's."""
+    with work.process.database.transaction(durable=False) as session:
+        now = session.get(Job, work.job.id, populate_existing=True)
+        return now is None or (now.state == CANCELLED and now.token == work.unit.token)
