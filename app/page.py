@@ -1,4 +1,4 @@
-"""The page at ``/`` and its files."""
+"""The pages at ``/`` and ``/wakewords``, and their files."""
 
 from __future__ import annotations
 
@@ -28,9 +28,15 @@ def index() -> Response:
     return _send("index.html")
 
 
+@blueprint.endpoint("/wakewords", access=PUBLIC, limit=UNCOUNTED)
+def wakewords() -> Response:
+    """The page where wake words are trained and tried."""
+    return _send("wakewords.html")
+
+
 @blueprint.endpoint("/static/<path:name>", access=PUBLIC, limit=UNCOUNTED)
 def asset(name: str) -> Response:
-    """A file of the page."""
+    """A file of the pages."""
     return _send(name)
 
 

@@ -1,125 +1,11 @@
-"use strict";
 // The page at "/": courses, a player, live jobs. No build step, no library, nothing from outside.
-// Data reaches the page through textContent only, so a course can bring neither markup nor script along.
+import { listen } from "/static/live.js";
+import { $, announce, clock, count, during, joined, make, notice, report, span } from "/static/page.js";
+import { api, begin, fetched, post, request } from "/static/session.js";
 
 const VOICE = "nova";
 const RECENT_JOBS = 12; // ended jobs kept in view; those still running are always shown
-const FLEETING = /^speech\.(speak|live|say|clip|rendition)/; // single phrases: the sound itself is their answer
-
-// ---------------------------------------------------------------- small helpers
-const $ = (id) => document.getElementById(id);
-
-function make(tag, props = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), props);
-  element.append(...children);
-  return element;
-}
-
-const count = (n, one) => `${n} ${one}${n === 1 ? "" : "s"}`;
-const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
-const span = (s) => (s < 90 ? `${Math.ceil(s)} s` : s < 5400 ? `${Math.round(s / 60)} min` : s < 172800 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} days`);
-const joined = (...parts) => parts.filter(Boolean).join(" · ");
-const announce = (text) => { $("announcer").textContent = text; }; // read out by screen readers
-
-const tell = (id, text) => Object.assign($(id), { textContent: text, hidden: !text });
-const notice = (text) => tell("notice-text", text);
-const report = (fault) => { if (fault.name !== "AbortError" && !fault.signedOut) notice(fault.message); };
-
-/** Work behind a button: never twice at once, its failure shown, the focus where it was. */
-async function during(button, work) {
-  const focused = document.activeElement === button;
-  button.disabled = true;
-  await work().catch(report);
-  button.disabled = false;
-  if (focused && document.activeElement === document.body) button.focus({ preventScroll: true });
-}
-
-// ---------------------------------------------------------------- credential and requests
-// sessionStorage: the credential lives as long as the tab, and no other site or tab can read it.
-const credential = { token: null, refresh: null, reason: "", ...JSON.parse(sessionStorage.getItem("credential")) };
-const isJwt = () => credential.token.split(".").length === 3;
-function keepCredential(token, refresh, reason = "") { // the reason: why one has to sign in again
-  Object.assign(credential, { token, refresh, reason });
-  sessionStorage.setItem("credential", JSON.stringify(credential));
-}
-function takeTokenFromAddress() {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (!token) return;
-  history.replaceState(null, "", location.pathname + location.search); // out of the address bar and the history
-  keepCredential(token, null);
-  start();
-}
-
-function request(path, { method = "GET", body, ...others } = {}) {
-  const headers = body ? { "Content-Type": "application/json" } : {};
-  if (credential.token && isJwt()) headers.Authorization = `Bearer ${credential.token}`;
-  else if (credential.token) headers["X-API-Key"] = credential.token;
-  return fetch(path, { method, headers, body: body && JSON.stringify(body), ...others }).catch((fault) => {
-    throw fault.name === "AbortError" ? fault : new Error("The server cannot be reached. Is it still running?");
-  });
-}
-
-async function api(path, options) {
-  const used = credential.token;
-  let answer = await request(path, options);
-  if (answer.status === 401 && (credential.token !== used || (await renewed()))) answer = await request(path, options);
-  if (answer.ok) return answer;
-  const told = await answer.json().catch(() => null);
-  const wait = Number(answer.headers.get("Retry-After"));
-  const fault = new Error((told?.error || `The server answered ${answer.status}.`) + (wait > 0 ? ` Try again in ${span(wait)}.` : ""));
-  if (answer.status === 401 && !$("app").hidden) { // while signing in, the form itself says what is wrong
-    fault.signedOut = true;
-    signOut("Please sign in again: the server no longer accepts this credential.");
-  }
-  throw fault;
-}
-const fetched = async (path, options) => (await api(path, options)).json();
-const post = (path, body) => fetched(path, { method: "POST", body });
-
-// Several requests may meet the same expired token; they share one renewal, which must not carry that token.
-let renewal = null;
-function renewed() {
-  if (!credential.refresh) return false;
-  const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ refresh_token: credential.refresh }) };
-  renewal ??= fetch("/api/auth/refresh", options).then((answer) => answer.ok && answer.json()).then((fresh) => {
-    if (fresh) keepCredential(fresh.access_token, fresh.refresh_token ?? credential.refresh);
-    return Boolean(fresh);
-  }).catch(() => false).finally(() => { renewal = null; });
-  return renewal;
-}
-
-// ---------------------------------------------------------------- signing in and out
-async function signIn(event, obtain) {
-  event.preventDefault();
-  tell("login-error", "");
-  try {
-    await obtain();
-    event.target.reset();
-    start();
-  } catch (fault) {
-    keepCredential(null, null);
-    tell("login-error", fault.message);
-  }
-}
-
-$("login-form").addEventListener("submit", (event) => signIn(event, async () => {
-  const body = { username: $("username").value, password: $("password").value };
-  const { access_token, refresh_token } = await post("/api/auth/login", body);
-  keepCredential(access_token, refresh_token);
-}));
-$("key-form").addEventListener("submit", (event) => signIn(event, async () => {
-  keepCredential($("api-key").value.trim(), null);
-  await api("/api/curriculum?limit=1"); // a key has no login of its own: see whether it opens the door
-}));
-
-function signOut(reason = "") {
-  // Only what the form obtained is ended on the server: a start link or a key may be in use elsewhere.
-  const body = { refresh_token: credential.refresh };
-  if (credential.refresh) request("/api/auth/logout", { method: "POST", body, keepalive: true }).catch(() => {});
-  keepCredential(null, null, reason);
-  location.reload(); // nothing of this person stays in the page, sound and connection included
-}
-$("sign-out").addEventListener("click", () => signOut());
+const FLEETING = /^(speech\.(speak|live|say|clip|rendition)|wakeword\.listen)/; // single phrases: the sound itself is their answer
 
 // ---------------------------------------------------------------- courses, topics, segments
 const shown = { courses: 0, course: null, segments: [] };
@@ -414,81 +300,22 @@ const actOn = (key, action, button) => during(button, async () => {
   if (button.hidden) row.querySelector("button:not([hidden])")?.focus({ preventScroll: true }); // it was pressed away
 });
 
-// ---------------------------------------------------------------- the live connection
-const line = { socket: null, tries: 0, timer: 0, heard: 0, attempt: 0 };
-
-function showConnection(state, text) {
-  if ($("connection").dataset.state !== state && (state === "down" || line.tries)) announce(`Live connection: ${text}.`);
-  $("connection").dataset.state = state;
-  $("connection-text").textContent = text;
-  if (state === "up") line.tries = 0;
-}
-
-async function connect() {
-  disconnect();
-  const attempt = line.attempt;
-  try {
-    await loadJobs(); // fills in what was missed, and finds out whether the credential still holds
-    const address = new URL("/ws", location.href.replace(/^http/, "ws"));
-    if (isJwt()) address.searchParams.set("token", credential.token);
-    else address.searchParams.set("ticket", (await post("/api/auth/ws-ticket")).ticket);
-    if (attempt !== line.attempt) return; // signed out, or begun again, meanwhile
-    line.socket = new WebSocket(address);
-    line.socket.onmessage = (event) => receive(JSON.parse(event.data));
-    line.socket.onclose = lost;
-    line.heard = Date.now();
-  } catch (fault) {
-    if (attempt === line.attempt) lost();
-  }
-}
-
-function receive({ type, data }) {
-  line.heard = Date.now();
-  if (type === "ping") send("pong");
-  else if (type === "job.progress" || type === "job.finished") takeJob(data);
+// ---------------------------------------------------------------- what the server tells, and beginning
+function receive(type, data) {
+  if (type === "job.progress" || type === "job.finished") takeJob(data);
   else if (type === "stats_update") showStats(data);
-  else if (type === "connected") showConnection("up", "Live");
 }
-const send = (type) => { if (line.socket?.readyState === WebSocket.OPEN) line.socket.send(JSON.stringify({ type, data: {} })); };
-
-function lost() {
-  disconnect();
-  showConnection("down", navigator.onLine ? "Reconnecting" : "Offline");
-  // Doubling from one second to thirty, and spread, so that many pages do not come back in the same instant.
-  line.timer = setTimeout(connect, Math.min(30, 2 ** line.tries++) * (750 + Math.random() * 500));
-}
-function disconnect() {
-  clearTimeout(line.timer);
-  line.attempt++;
-  if (line.socket) Object.assign(line.socket, { onclose: null, onmessage: null }).close();
-  line.socket = null;
-}
-
-// A dead network closes nothing by itself: no answer for 50 seconds, with a ping every 20, means the line is lost.
-setInterval(() => (line.socket && Date.now() - line.heard > 50_000 ? lost() : send("ping")), 20_000);
-const wake = () => { if (credential.token && !line.socket && !document.hidden) connect(); };
-addEventListener("online", wake);
-addEventListener("offline", () => { if (credential.token) lost(); });
-document.addEventListener("visibilitychange", wake);
 
 function showStats({ clients_connected: clients, active_sessions: sessions, cache_size_mb: kept, uptime_seconds: up }) {
   $("stats").textContent = joined(`${clients} connected`, sessions && count(sessions, "active session"), `${Math.round(kept)} MB of speech kept`, `up ${span(up)}`);
 }
 
-// ---------------------------------------------------------------- beginning
-function start() {
-  for (const id of ["app", "nav", "connection", "sign-out"]) $(id).hidden = !credential.token;
-  $("login").hidden = Boolean(credential.token);
-  notice("");
-  tell("login-error", credential.reason);
-  if (!credential.token) return $("username").focus();
-  request("/docs", { method: "HEAD" }).then((answer) => { $("link-docs").hidden = answer.status !== 200; }, () => {});
-  fetched("/api/stats").then(showStats).catch(() => {}); // the socket brings them too
-  loadCourses().catch(report);
-  connect();
-}
-
-$("notice-close").addEventListener("click", () => notice(""));
-addEventListener("hashchange", takeTokenFromAddress);
-takeTokenFromAddress();
-if ($("app").hidden) start();
+begin({
+  door: "/api/curriculum?limit=1",
+  enter() {
+    request("/docs", { method: "HEAD" }).then((answer) => { $("link-docs").hidden = answer.status !== 200; }, () => {});
+    fetched("/api/stats").then(showStats).catch(() => {}); // the socket brings them too
+    loadCourses().catch(report);
+    listen(loadJobs, receive);
+  },
+});
