@@ -10,5 +10,7 @@ RESOURCES = (
     *("jobs", "deliveries"),
     *("metrics", "resources", "cleanup"),
     *("errors", "audit"),
+    *("info", "wake_training", "wake_models", "wake_cache"),
     *("openai", "openai_batch"),
+    "wake_tests",
 )

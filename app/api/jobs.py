@@ -14,6 +14,7 @@ from app.http.access import CLIENT, administer, visible_to
 from app.http.answers import JSON, SPEECH, Answer, Shown
 from app.http.parsing import MAX_PAGE, Count, Text, one_of
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
+from models import wake_trainings
 from models.base import iso
 from models.errors import Conflict
 from models.jobs import lifecycle, queries
@@ -224,6 +225,8 @@ def retry(job_id: str) -> dict[str, Any]:
     """Queues a failed or cancelled job again; of one that ended with failed items, those items."""
     with context.current().database.transaction() as session:
         job = changeable(session, job_id)
+        # A word is trained once at a time.
+        wake_trainings.hold_for(session, job)
         return detailed(session, submit.retry(session, job.id, lane=job.lane))
 
 

@@ -15,7 +15,7 @@ from app.machine import Space
 from app.surfaces import ADMINISTRATION, SurfaceBlueprint
 from config import voices
 from config.settings import Settings
-from models import curriculum_assets, workers
+from models import curriculum_assets, wake_files, workers
 from models.jobs import queries
 from models.workers import EngineState, Worker
 
@@ -125,7 +125,7 @@ def resources() -> dict[str, Any]:
     with here.database.reading() as session:
         alive, known = workers.alive(session), workers.engines(session)
         waiting, _ = queries.live_waiting(session, None)
-        images_bytes = curriculum_assets.size_bytes(session)
+        other_bytes = curriculum_assets.size_bytes(session) + wake_files.size_bytes(session)
     cached_bytes = here.cached_speech(None)[1]
     # A disk that is slow to answer, or a folder of many files, must not keep others waiting.
     disk, temporary = offload(_look, var_dir)
@@ -137,8 +137,8 @@ def resources() -> dict[str, Any]:
             "available_gb": round(disk.available_bytes / _GB),
             "used_percent": disk.used_percent,
             "available_bytes": disk.available_bytes,
-            "outputs_size_mb": round((cached_bytes + images_bytes) / _MB),
-            "outputs_size_bytes": cached_bytes + images_bytes,
+            "outputs_size_mb": round((cached_bytes + other_bytes) / _MB),
+            "outputs_size_bytes": cached_bytes + other_bytes,
             "temp_files_count": temporary,
         },
         "memory": {

@@ -118,7 +118,7 @@ def _workers(engine: Engine, configured: Settings) -> Iterator[Finding]:
             on = ", ".join(f"{number} on {device}" for device, number in sorted(found.items()))
             yield Finding("ok", f"lane {lane}", f"{counted(found.total(), 'worker')}: {on}")
         else:
-            log = "fleet" if lane.startswith("tts.") else f"worker_{lane}"
+            log = "fleet" if lane.startswith("tts.") else f"worker_{'io' if lane == 'listen' else lane}"
             if starting:
                 yield Finding("warn", f"lane {lane}", "no worker yet, but others started just now", "wait a moment")
                 continue
@@ -141,7 +141,7 @@ def _lanes() -> list[str]:
     catalogue = voices.catalogue()
     pools = [pool for pool in catalogue.pools if pool not in catalogue.optional_pools]
     speaking = (lane(pool) for pool in pools for lane in (voices.live_lane, voices.background_lane))
-    return [*speaking, "io", "imports", "upkeep"]
+    return [*speaking, "io", "listen", "imports", "upkeep"]
 
 
 def _queue(configured: Settings) -> Iterator[Finding]:

@@ -67,8 +67,11 @@ class WholeSends:
         return getattr(self._sock, name)
 
 
-def socket(rule: str, *, allowed: Access) -> Any:
-    """Declares a websocket and who may open it; a refusal is a close code, because browsers hide a status."""
+def socket(rule: str, *, allowed: Access, surface: str = "management") -> Any:
+    """Declares a websocket and who may open it; a refusal is a close code, because browsers hide a status.
+
+    ``surface`` is the one whose openness counts.
+    """
 
     def declare(feed: Any) -> Any:
         def run(ws: Any, **kwargs: Any) -> None:
@@ -80,7 +83,7 @@ def socket(rule: str, *, allowed: Access) -> Any:
                 try:
                     if not _origin_fits():
                         raise Forbidden("This page may not open a socket here.")
-                    g.caller = access.authorize("management", allowed)
+                    g.caller = access.authorize(surface, allowed)
                     # Whoever only asks still gets in.
                     if here.hub.clients_connected_here() >= here.settings.sockets_max:
                         ws.close(TOO_MANY, "Too many sockets are open here; try again later.")

@@ -57,7 +57,9 @@ BODIES = {
     "POST /api/imports": {
         *("source", "course_id", "url", "title", "curriculum_id", "accept_license", "dry_run", "callback_url"),
     },
+    "PATCH /api/models/{model_id}": {"threshold"},
     "POST /api/v1/cleanup": {"target", "max_age_hours", "dry_run", "callback_url"},
+    "POST /api/test/device": {"device"},
     "POST /api/deployments": {"curriculum_id", "title", "scheduled_time", "voice_configs", "callback_url"},
 }
 QUERIES = {
@@ -83,6 +85,10 @@ QUERIES = {
     "GET /api/v1/errors/summary": {"hours", "group_by"},
     "GET /api/v1/errors/recent": {"limit", "page", "level", "endpoint", "request_id"},
     "GET /api/v1/audit": {"limit", "page"},
+    "GET /api/train/jobs": {"limit"},
+    "GET /api/models": {"type"},
+    "GET /api/models/compare": {"a", "b"},
+    "POST /api/cache/build": {"max_workers", "callback_url"},
 }
 
 

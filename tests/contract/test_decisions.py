@@ -62,6 +62,8 @@ HERE = {
     "DELETE /api/imports/{id}",
     "GET /api/curriculum/search",
     "GET /api/curriculum/{id}/export",
+    "POST /api/test/file",
+    "POST /api/test/device",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from tests.journeys.product import HOST, SPEAKERS, Voiceworks
 pytestmark = pytest.mark.slow
 
 
-NODES = {f"{name}@{HOST}" for name in (*SPEAKERS, "io", "imports", "upkeep")}
-QUEUES = {"tts.live.neural", "tts.live.neural.head", "tts.background.neural", "io", "imports", "upkeep"}
+# Where training is installed, somebody trains.
+TRAINERS = ("train",) if importlib.util.find_spec("torch") else ()
+NODES = {f"{name}@{HOST}" for name in (*SPEAKERS, "io", "imports", *TRAINERS, "upkeep")}
+QUEUES = {"tts.live.neural", "tts.live.neural.head", "tts.background.neural", "io", "listen", "imports", "upkeep"}
 # Pages, its API, and what its own option for a password leaves open.
 ADDRESSES = (
     *("/", "/workers", "/tasks", "/broker", "/api/workers", "/api/tasks", "/metrics", "/healthcheck"),

@@ -231,7 +231,7 @@ def test_an_engine_that_does_not_load_fails_only_if_it_must_be_there() -> None:
 
 
 def test_lanes_of_parts_that_need_not_be_there_are_not_asked_for() -> None:
-    assert check_services._lanes() == ["tts.live.neural", "tts.background.neural", "io", "imports", "upkeep"]
+    assert check_services._lanes() == ["tts.live.neural", "tts.background.neural", "io", "listen", "imports", "upkeep"]
 
 
 class _Probed:
