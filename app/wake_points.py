@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-CONFIDENCE = 0.95
-
 
 def operating_point(report: Mapping[str, Any], threshold: float) -> dict[str, Any] | None:
-    """What happens at a threshold, by the report's curve; None where it has none.
+    """What happens at a threshold: as it was measured, or by the report's curve; None where it has none.
 
     Between two points of the curve it is at most the false accepts of the one below, and at most the misses of the one
     above: both are told. ``bound_per_hour`` is exceeded with a chance of 1 in 20 only.
     """
+    delivered: dict[str, Any] | None = report.get("operating_point")
+    if delivered and delivered["threshold"] == threshold:
+        return delivered
     curve = sorted(report.get("det") or (), key=lambda point: point["threshold"])
     if not curve:
         return None
@@ -24,28 +24,11 @@ def operating_point(report: Mapping[str, Any], threshold: float) -> dict[str, An
     if threshold > curve[-1]["threshold"]:
         # Beyond all that was measured, nothing is promised to be heard.
         misses = dict.fromkeys(misses, 1.0)
-    hours, per_hour = float(report.get("test_hours") or 0.0), float(below["false_accepts_per_hour"])
-    events = round(per_hour * hours)
     return {
         "threshold": threshold,
-        "per_hour": per_hour,
-        "events": events,
-        "hours": hours,
-        "bound_per_hour": round(bound_per_hour(events, hours), 4) if hours else None,
+        "per_hour": below["false_accepts_per_hour"],
+        "events": below["events"],
+        "hours": report.get("test_hours", 0.0),
+        "bound_per_hour": below["bound_per_hour"],
         "misses": misses,
     }
-
-
-def bound_per_hour(events: int, hours: float) -> float:
-    """The rate that is exceeded with 1 - ``CONFIDENCE`` only, given so many events in so many hours (Garwood 1936)."""
-    low, high = 0.0, events + 10 * math.sqrt(events + 1) + 10
-    # The mean at which so few events have a chance of 1 in 20: the sum falls as the mean grows.
-    for _ in range(60):
-        mean = (low + high) / 2
-        low, high = (mean, high) if _at_most(events, mean) > 1 - CONFIDENCE else (low, mean)
-    return high / hours
-
-
-def _at_most(events: int, mean: float) -> float:
-    """The chance of at most so many events, of a Poisson distribution."""
-    return math.fsum(math.exp(number * math.log(mean) - mean - math.lgamma(number + 1)) for number in range(events + 1))

@@ -15,8 +15,8 @@ from models import wake_captures, wake_models, wake_trainings, workers
 from models.errors import Unavailable
 from models.wake_trainings import KIND, LANE
 from tasks import submit
+from workers.wakeword.options import resolved
 
-_NO_AST = "There are no weights of an Audio Spectrogram Transformer here (AST_FOLDER)."
 _NO_NEGATIVES = (
     "The negative cache is empty, so nothing is learned from people who say something else, and there will be more "
     "false alarms: build it first (POST /api/cache/build)."
@@ -68,7 +68,7 @@ def begin(
     """
     here = context.current()
     requested = body["model_type"]
-    used, reason = ("embedding", _NO_AST) if requested == "ast" and not here.settings.ast_folder else (requested, "")
+    used, reason = resolved(requested, has_ast=bool(here.settings.ast_folder))
     options = {name: body[name] for name in OPTION_NAMES}
     warnings = [text for clip in sent for text in clip.warnings]
     negatives = wake_trainings.folders(here.settings.var_dir).negatives

@@ -27,8 +27,6 @@ _ENDINGS = {
     "det_png": ".det.png",
     "det_json": ".curves.json",
 }
-# What openWakeWord gives to a head, and gets.
-_HEAD = {"input": [1, 16, 96], "output": [1, 1]}
 
 
 def send(model: WakeModel) -> Response:
@@ -52,7 +50,7 @@ def send(model: WakeModel) -> Response:
 
 def metadata(model: WakeModel) -> dict[str, Any]:
     """All that is known of a model, for whoever runs it elsewhere."""
-    shapes = {f"{model.wake_word}.openwakeword.onnx": _HEAD} if "openwakeword" in model.files else {}
+    names = _names(model)
     return {
         "id": model.name,
         "wake_word": model.wake_word,
@@ -60,9 +58,9 @@ def metadata(model: WakeModel) -> dict[str, Any]:
         **model.report,
         # As they were set since.
         "threshold": model.threshold,
-        "operating_point": operating_point(model.report, model.threshold) or model.report.get("operating_point"),
-        "shapes": shapes | model.report.get("shapes", {}),
-        "files": _names(model),
+        "operating_point": operating_point(model.report, model.threshold),
+        "shapes": {names[role]: shape for role, shape in model.report.get("shapes", {}).items() if role in names},
+        "files": names,
     }
 
 

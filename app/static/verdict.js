@@ -12,29 +12,10 @@ const percent = (share) => (share > 0 && share < 0.0095 ? `${(share * 100).toFix
 export const rate = (perHour) => (!Number.isFinite(perHour) ? "any number" : perHour === 0 ? "0" : perHour < 1 ? perHour.toPrecision(2).replace(/0+$/, "") : perHour < 10 ? perHour.toFixed(1).replace(".0", "") : String(Math.round(perHour)));
 const hoursOf = (hours) => (hours < 0.095 ? `${Math.round(hours * 60)} min` : `${hours.toPrecision(2).replace(/\.0$/, "")} h`);
 
-/** The rate an hour that is exceeded with 5 % only, given so many events (Garwood 1936); found by halving. */
-export function boundPerHour(events, hours) {
-  if (!(hours > 0)) return Infinity;
-  const atMost = (mean) => { // the chance of no more events than these; in logarithms, since thousands can be asked
-    let [sum, logFactorial] = [0, 0];
-    for (let k = 0; k <= events; k++) {
-      logFactorial += Math.log(Math.max(1, k));
-      sum += Math.exp(k * Math.log(mean) - mean - logFactorial);
-    }
-    return sum;
-  };
-  let [low, high] = [0, events + 10 * Math.sqrt(events + 1) + 10];
-  for (let i = 0; i < 60; i++) {
-    const middle = (low + high) / 2;
-    if (atMost(middle) > 0.05) low = middle; else high = middle;
-  }
-  return high / hours;
-}
-
 /** "0 in 0.9 h: at most 3.2 an hour with 95 % confidence" */
 export function alarms({ events, hours, bound_per_hour: bound }) {
   if (!(hours > 0)) return "no other speech was at hand to count false alarms in";
-  return `${events} in ${hoursOf(hours)}: at most ${rate(bound ?? boundPerHour(events, hours))} an hour with 95 % confidence`;
+  return `${events} in ${hoursOf(hours)}: at most ${rate(bound)} an hour with 95 % confidence`;
 }
 
 const missed = (misses) => inOrder(Object.keys(misses)).map((condition) => `${percent(misses[condition])} ${where(condition)}`).join(", ");
@@ -53,8 +34,7 @@ export function consequence(report, threshold) {
   const misses = missesOf(above ?? curve.at(-1));
   if (!above) for (const name of Object.keys(misses)) misses[name] = 1; // beyond all that was measured, nothing is promised
   const hours = report.test_hours ?? points[0]?.hours ?? 0;
-  const events = Math.round(below.false_accepts_per_hour * hours);
-  return { threshold, events, hours, per_hour: below.false_accepts_per_hour, bound_per_hour: boundPerHour(events, hours), misses };
+  return { threshold, events: below.events, hours, per_hour: below.false_accepts_per_hour, bound_per_hour: below.bound_per_hour, misses };
 }
 
 export function told(point) {

@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import delete, select
 
-from app.wake_points import bound_per_hour, operating_point
+from app.wake_points import operating_point
 from models import accounts, wake_captures, wake_trainings
 from models.audit import AuditEntry
 from models.db import Database
@@ -125,19 +125,9 @@ def test_a_threshold_that_is_none_is_refused(client: FlaskClient, customer: Any,
     assert client.get("/api/models/jarvis", headers=customer).get_json()["threshold"] == 0.65
 
 
-@pytest.mark.parametrize(
-    ("events", "hours", "bound"), [(0, 1.0, 2.9957), (0, 3.0, 0.9986), (1, 1.0, 4.7439), (10, 2.0, 8.4811)]
-)
-def test_the_bound_is_that_of_a_poisson_count(events: int, hours: float, bound: float) -> None:
-    assert bound_per_hour(events, hours) == pytest.approx(bound, abs=1e-3)
-
-
 def test_a_model_without_a_curve_has_no_consequences() -> None:
     assert operating_point({}, 0.5) is None
     assert operating_point({"det": []}, 0.5) is None
-    bare = operating_point({"det": [{"threshold": 0.5, "false_accepts_per_hour": 1.0}]}, 0.5)
-    assert bare is not None
-    assert (bare["bound_per_hour"], bare["misses"]) == (None, {})
 
 
 def test_two_models_are_compared(client: FlaskClient, customer: Any, make: Make) -> None:

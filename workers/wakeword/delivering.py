@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from workers.errors import WorkError
+from workers.tts.onnx_session import open_session
 from workers.wakeword import export, nets, report
 from workers.wakeword.evaluation import SMOOTHED_OVER, Scorer
 from workers.wakeword.features import Frontend
@@ -104,11 +105,18 @@ def write(out: Path, plan: Plan, made: Made, findings: Findings, about: dict[str
         "history": made.history,
         "sizes": {role: len(content) for role, content in files.items()},
         "versions": {name: _version(name) for name in _VERSIONS},
+        "shapes": {role: _shape(files[role]) for role in ("onnx", "openwakeword") if role in files},
         "files": {role: NAMES[role] for role in files},
     }
     part = out / "report.part"
     part.write_text(json.dumps(whole, ensure_ascii=False, indent=1), encoding="utf-8")
     part.replace(out / "report.json")
+
+
+def _shape(model: bytes) -> dict[str, list[int]]:
+    """What an ONNX file takes and gives."""
+    session = open_session(model, threads=1)
+    return {"input": session.get_inputs()[0].shape, "output": session.get_outputs()[0].shape}
 
 
 def _version(name: str) -> str | None:

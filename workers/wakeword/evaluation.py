@@ -186,7 +186,8 @@ def curve(listened: Alarms, said: dict[str, Scores]) -> list[dict[str, float]]:
     for threshold in map(float, np.unique(np.quantile(at, np.linspace(0, 1, _CURVE_POINTS)))):
         point = operating_point(listened, said, threshold=threshold, target_per_hour=1.0)
         misses = {f"misses_{name}": share for name, share in point.misses.items()}
-        points.append({"threshold": point.threshold, "false_accepts_per_hour": point.per_hour} | misses)
+        alarmed = {name: getattr(point, name) for name in ("events", "bound_per_hour")}
+        points.append({"threshold": point.threshold, "false_accepts_per_hour": point.per_hour, **alarmed, **misses})
     return points
 
 

@@ -95,7 +95,7 @@ class Gathering:
             BadInput: there is nobody to learn the word from.
         """
         store = SampleStore(self._folder / "clips")
-        utterances = self._utterances()
+        utterances = self._utterances
         if not utterances and not self._recorded:
             raise BadInput("there is no recording, and no voice is to say the word", code="nothing_to_say")
         if utterances:
@@ -110,7 +110,9 @@ class Gathering:
         """The voices that training may hear."""
         return [voice for voice in self._voices if voice.family != self.splits.held_out]
 
+    @cached_property
     def _utterances(self) -> list[positives.Utterance]:
+        """All that is to be said: the word, what is nearly it, and what is not."""
         options, seed, word = self.plan.options, self.plan.seed, self.plan.wake_word
         count = -(-self.plan.positive_windows // _WINDOWS_A_CLIP)
         mine = self._mine
@@ -135,7 +137,7 @@ class Gathering:
         options = self.plan.options
         word: dict[Split, list[Sample]] = {name: [] for name in splits.SPLITS}
         nearly: dict[Split, list[Sample]] = {name: [] for name in splits.SPLITS}
-        kept = {utterance.key for utterance in self._utterances()}
+        kept = {utterance.key for utterance in self._utterances}
         texts = list(dict.fromkeys(sample.text for sample in store if sample.source == "near"))
         test_only = set(texts[_TEST_ONLY_EVERY - 1 :: _TEST_ONLY_EVERY])
         for key, sample in zip(store.keys(), store, strict=True):

@@ -8,6 +8,14 @@ from typing import Any
 MODEL_TYPES = ("ast", "embedding", "tcresnet", "bcresnet", "fewshot")
 
 
+_NO_AST = "There are no weights of an Audio Spectrogram Transformer here (AST_FOLDER)."
+
+
+def resolved(model_type: str, *, has_ast: bool) -> tuple[str, str]:
+    """The type of model that is made when this one is asked for, and why it is another (empty where it is not)."""
+    return ("embedding", _NO_AST) if model_type == "ast" and not has_ast else (model_type, "")
+
+
 def _bounded(default: Any, low: float, high: float, says: str) -> Any:
     return field(default=default, metadata={"low": low, "high": high, "says": says})
 
@@ -23,7 +31,7 @@ class Options:
     batch_size: int = _bounded(32, 4, 1024, "Windows in a step")
     learning_rate: float = _bounded(0.0001, 1e-6, 0.1, "Of AdamW, at its highest")
     num_epochs: int = _bounded(100, 1, 1000, "At most")
-    early_stopping: int = _bounded(8, 1, 1000, "Epochs without a lower validation loss after which training ends")
+    early_stopping: int = _bounded(8, 1, 1000, "Epochs without getting better after which training ends")
     dropout: float = _bounded(0.5, 0.0, 0.9, "Share of the head's numbers that each step leaves out")
     label_smoothing: float = _bounded(0.1, 0.0, 0.5, "How far targets are moved towards one half")
     mixup_alpha: float = _bounded(0.5, 0.0, 4.0, "How strongly windows are mixed with each other; 0 is not at all")

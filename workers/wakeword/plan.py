@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workers.wakeword.options import Options
+from workers.wakeword.options import Options, resolved
 
 FILE = "plan.json"
 
@@ -41,9 +41,7 @@ class Plan:
     @property
     def used(self) -> tuple[str, str]:
         """The type of model that is made, and why it is not the one that was asked for (empty if it is)."""
-        if self.model_type == "ast" and self.ast_folder is None:
-            return "embedding", "There are no weights of an Audio Spectrogram Transformer here (AST_FOLDER)."
-        return self.model_type, ""
+        return resolved(self.model_type, has_ast=self.ast_folder is not None)
 
 
 def read(folder: Path) -> Plan:
