@@ -76,6 +76,11 @@ class Service:
         masters = [each for each in programs if any("gunicorn" in word for word in each.cmdline())]
         return [worker for master in masters for worker in master.children()]
 
+    def worker(self, node: str) -> psutil.Process:
+        """The worker whose node's name begins so."""
+        programs = psutil.Process(self._process.pid).children(recursive=True)
+        return next(each for each in programs if any(f"--hostname={node}" in word for word in each.cmdline()))
+
     def client(self) -> Client:
         """A client with a connection of its own."""
         return Client(self._port, self._key)

@@ -35,6 +35,9 @@ def _free_port() -> int:
             return port
 
 
+# numba's compiled functions (librosa's): two processes that fill one cache at once crash on what they find there.
+os.environ["NUMBA_CACHE_DIR"] = str(_FOLDER / "numba")
+
 # Where the tests of imports have their own stand-in for MIT's server, which the worker has to know from the start.
 OCW_PORT = _free_port()
 os.environ |= {"MIT_OCW_URL": f"http://127.0.0.1:{OCW_PORT}", "IMPORT_ALLOW_PRIVATE": "1", "IMPORT_PAUSE_SECONDS": "0"}
