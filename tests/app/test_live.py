@@ -165,6 +165,8 @@ def test_without_a_worker_what_is_new_is_refused_and_what_is_known_is_served(
 ) -> None:
     known = web.post("/api/tts", json={"text": "Known before."}, headers=customer)
     request.getfixturevalue("no_worker")
+    # Who waited for the answer is forgotten a moment after it.
+    eventually(lambda: row_counts(database)["job_waiters"] == 0)
     before = row_counts(database)
     refused = web.post("/api/tts", json={"text": "New."}, headers=customer)
     assert (refused.status_code, refused.json()["code"]) == (503, "PROVIDER_UNAVAILABLE")

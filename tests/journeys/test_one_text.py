@@ -99,7 +99,7 @@ def test_listeners_who_hang_up_free_the_workers(product: Voiceworks, measured: C
     long = [text(f"a long story for listener {number}", sentences=150) for number in range(len(SPEAKERS))]
     connections = [product.ask(words) for words in long]
     running = "select count(*) from jobs where state = 'running' and params -> 'clip' ->> 'text' = any(:long)"
-    eventually(lambda: product.value(running, long=long) == len(long))
+    eventually(lambda: product.value(running, long=long) == len(long), within_seconds=30)
     for connection in connections:
         connection.close()
     began = time.monotonic()
