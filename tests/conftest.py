@@ -64,6 +64,8 @@ PASSWORD = "a password for tests"
 Value = TypeVar("Value")
 # A password costs 0.2 s of two cores to hash, on purpose; here it would be paid several times in every test.
 accounts._passwords = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+# How properties that are durations begin, so that they are shown at the end of the run.
+MEASURED = "measured: "
 NODE = f"test@{socket.gethostname()}"
 
 
@@ -82,6 +84,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         group = "journeys" if item.path.parent.name == "journeys" else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Shows what was measured, in whichever process."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    lines = [
+        f"{report.location[2]}: {name.removeprefix(MEASURED)} {value:.1f} s"
+        for report in reports
+        for name, value in report.user_properties
+        if name.startswith(MEASURED)
+    ]
+    if lines:
+        terminalreporter.section("measured")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 @pytest.hookimpl(wrapper=True)

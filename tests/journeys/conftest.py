@@ -6,12 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.conftest import eventually
+from tests.conftest import MEASURED, eventually
 from tests.journeys import truth
 from tests.journeys.product import Voiceworks
-
-# How properties that are durations begin, so that they are shown at the end of the run.
-_MEASURED = "measured: "
 
 
 @pytest.fixture
@@ -19,24 +16,9 @@ def measured(record_property: Callable[[str, object], None]) -> Callable[..., No
     """Notes a duration: for the report, and for people, who see it at the end of the run."""
 
     def note(what: str, seconds: float) -> None:
-        record_property(f"{_MEASURED}{what}", round(seconds, 2))
+        record_property(f"{MEASURED}{what}", round(seconds, 2))
 
     return note
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Shows what was measured, in whichever process."""
-    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
-    lines = [
-        f"{report.location[2]}: {name.removeprefix(_MEASURED)} {value:.1f} s"
-        for report in reports
-        for name, value in report.user_properties
-        if name.startswith(_MEASURED)
-    ]
-    if lines:
-        terminalreporter.section("measured")
-        for line in lines:
-            terminalreporter.line(line)
 
 
 class _Keeper:
