@@ -289,7 +289,7 @@ class Voiceworks:
         """The state of a job."""
         return str(self.value("select state from jobs where id = :job", job=job_id))
 
-    def until_ended(self, job_id: str, *, within_seconds: float = 60.0) -> str:
+    def until_ended(self, job_id: str, *, within_seconds: float = 90.0) -> str:
         """The state in which a job ends."""
         eventually(
             lambda: self.state(job_id) in ("succeeded", "failed", "cancelled"),
