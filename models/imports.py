@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from models.base import iso, utc_now
 from models.curricula import Curriculum, NewSegment, NewTopic
 from models.errors import LeaseLost
 from models.jobs import queries
+from models.jobs.folders import JobFolders
 from models.jobs.tables import CANCELLED, ENDED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job
 
 KIND = "imports.run"
@@ -34,11 +33,8 @@ STATUS = {
 KEPT_SECONDS = 3600.0
 
 
-@dataclass(frozen=True)
-class Folders:
+class Folders(JobFolders):
     """Where imports keep files: what was sent, what each job has so far, and what servers may say is unchanged."""
-
-    root: Path
 
     @property
     def uploads(self) -> Path:
@@ -50,15 +46,10 @@ class Folders:
         """What came from the web."""
         return self.root / "cache"
 
-    def of_job(self, job_id: str) -> Path:
-        """What a job has so far.
-
-        Raises:
-            ValueError: ``job_id`` is not one of ours.
-        """
-        if not re.fullmatch(r"\w{1,80}", job_id) or job_id in ("uploads", "cache"):
-            raise ValueError(f"{job_id!r} is no job's id")
-        return self.root / job_id
+    @property
+    def kept(self) -> frozenset[Path]:
+        """Those that are no job's."""
+        return frozenset({self.uploads, self.cache})
 
 
 def folders(var_dir: Path) -> Folders:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from models import wake_models
 from models.base import Base, utc_now
 from models.errors import Conflict, LeaseLost, NotFound
 from models.jobs import lifecycle, queries
+from models.jobs.folders import JobFolders
 from models.jobs.tables import CANCELLED, ENDED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job
 
 KIND, LANE = "wakeword.train", "wakeword"
@@ -49,11 +48,8 @@ class WakeTraining(Base):
     detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
 
 
-@dataclass(frozen=True)
-class Folders:
+class Folders(JobFolders):
     """Where wake words keep files: what each training has so far, what was sent, and the negatives all share."""
-
-    root: Path
 
     @property
     def uploads(self) -> Path:
@@ -74,17 +70,6 @@ class Folders:
     def kept(self) -> frozenset[Path]:
         """Those that are no job's."""
         return frozenset({self.uploads, self.negatives, self.packages})
-
-    def of_job(self, job_id: str) -> Path:
-        """What a job has so far.
-
-        Raises:
-            ValueError: ``job_id`` is not one of ours.
-        """
-        folder = self.root / job_id
-        if not re.fullmatch(r"\w{1,80}", job_id) or folder in self.kept:
-            raise ValueError(f"{job_id!r} is no job's id")
-        return folder
 
 
 def folders(var_dir: Path) -> Folders:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -16,14 +15,14 @@ from sqlalchemy.orm import Session
 
 from models import curriculum_assets, imports
 from models.curriculum_assets import NewAsset
-from models.errors import Invalid, LeaseLost, NotFound
+from models.errors import Invalid, NotFound
 from models.jobs import work as units
-from models.jobs.tables import CANCELLED, Job
+from tasks.folders import going_on_in
 from tasks.run import Done, Work
 from workers import memory
 from workers.clients.http import Http
 from workers.clients.whole_files import write_whole
-from workers.errors import BadInput, RetryLater, Stopped
+from workers.errors import BadInput
 from workers.importers import checking, enrich, formats, generate, pictures
 from workers.importers.draft import Draft, Report, Section
 from workers.importers.outline import Outline
@@ -31,7 +30,6 @@ from workers.importers.source import SOURCES, Fetched, Outside
 
 # Where each stage begins on the bar; a download is what takes long.
 BEGINS = dict(zip(imports.STAGES, (0.0, 0.3, 0.35, 0.6, 0.9, 0.95), strict=True))
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run(work: Work) -> Done:
@@ -40,24 +38,8 @@ def run(work: Work) -> Done:
     Called again for one that goes on: with the first stage whose result is not there.
     """
     folder = imports.folders(work.process.settings.var_dir).of_job(work.job.id)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with going_on_in(folder, work):
         return _Import(work, folder).through()
-    except (Stopped, LeaseLost):
-        if _cancelled(work):
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    except BadInput:
-        # What is wrong with it stays wrong: a retry begins from the beginning.
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    except OSError as fault:
-        if fault.errno not in _FULL:
-            if not folder.exists():
-                # Whoever took it over is done with it.
-                raise Stopped from fault
-            raise
-        raise RetryLater("The disk is full; it goes on when there is room.", code="disk_full") from fault
 
 
 class _Import:
@@ -213,10 +195,3 @@ def _images_shown(course: dict[str, Any]) -> set[str]:
     listed = [topic["extra"].get("assets") for topic in course["topics"]]
     assets = [asset for each in listed if isinstance(each, list) for asset in each if isinstance(asset, dict)]
     return {str(asset.get("target")) for asset in assets if asset.get("kind") == "image"}
-
-
-def _cancelled(work: Work) -> bool:
-    """Whether it was cancelled while it was this worker's, so that its folder is nobody else's."""
-    with work.process.database.transaction(durable=False) as session:
-        now = session.get(Job, work.job.id, populate_existing=True)
-        return now is None or (now.state == CANCELLED and now.token == work.unit.token)

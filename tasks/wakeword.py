@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import os
@@ -21,8 +20,8 @@ from models import wake_models, wake_trainings
 from models.db import is_disconnect
 from models.errors import LeaseLost
 from models.jobs import work as units
-from models.jobs.tables import CANCELLED, Job
 from models.wake_trainings import Folders, WakeTraining
+from tasks.folders import going_on_in
 from tasks.run import REPORT_SECONDS, Done, Parked, Work
 from tasks.wake_child import TrainingChild
 from workers.clients.whole_files import write_whole
@@ -37,7 +36,6 @@ LEFT_SECONDS = 2.0
 USES = ("recordings", "false_alarms", "misses")
 # More are for measuring, not for reading.
 _WARNINGS_SHOWN = 50
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def train(work: Work) -> Done:
@@ -46,24 +44,8 @@ def train(work: Work) -> Done:
     Called again for one that goes on: its folder has what it made so far.
     """
     folder = _folders(work).of_job(work.job.id)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with going_on_in(folder, work):
         return _Training(work, folder).through()
-    except (Stopped, LeaseLost):
-        if _cancelled(work):
-            shutil.rmtree(folder, ignore_errors=True)
-        raise
-    except BadInput:
-        # What is wrong with it stays wrong: a retry begins from the beginning.
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    except OSError as fault:
-        if fault.errno not in _FULL:
-            if not folder.exists():
-                # Whoever took it over is done with it.
-                raise Stopped from fault
-            raise
-        raise RetryLater("The disk is full; it goes on when there is room.", code="disk_full") from fault
 
 
 class _Training:
@@ -279,10 +261,3 @@ def _report_share(work: Work, share: float, phase: str) -> None:
 
 def _folders(work: Work) -> Folders:
     return wake_trainings.folders(work.process.settings.var_dir)
-
-
-def _cancelled(work: Work) -> bool:
-    """Whether it was cancelled while it was this worker's, so that its folder is nobody else's."""
-    with work.process.database.transaction(durable=False) as session:
-        now = session.get(Job, work.job.id, populate_existing=True)
-        return now is None or (now.state == CANCELLED and now.token == work.unit.token)

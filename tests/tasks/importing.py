@@ -63,9 +63,9 @@ def taken(database: Database, job: Job) -> Job:
 
 
 def courses(database: Database) -> list[Curriculum]:
-    """Every course that is stored."""
+    """Every course that is stored, the oldest first."""
     with database.transaction() as session:
-        return list(session.scalars(select(Curriculum)))
+        return list(session.scalars(select(Curriculum).order_by(Curriculum.created_at)))
 
 
 def texts(database: Database, curriculum_id: str) -> list[list[str]]:
