@@ -74,6 +74,8 @@ class Stream:
         Raises:
             StreamLost: nobody listens any more.
         """
+        if not len(sound.samples):
+            return
         while not self.lost and self.backlog_seconds > BACKLOG_SECONDS:
             self._room.clear()
             # There may be some since; what sets it between these two lines is made up for by looking again soon.
@@ -99,7 +101,8 @@ class Stream:
                 if len(samples) > room:
                     self._waiting.appendleft(Sound(samples[room:], rate_hz))
                 room -= len(taken[-1])
-            self.backlog_seconds = sum(sound.seconds for sound in self._waiting)
+            heard = sum(map(len, taken)) / rate_hz
+            self.backlog_seconds = max(0.0, self.backlog_seconds - heard) if self._waiting else 0.0
         self._room.set()
         return Sound(np.concatenate(taken), rate_hz)
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Double, ForeignKey, Index, func, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from models.accounts import Account
 from models.base import Base, new_id
 from models.errors import NotFound
 
@@ -122,16 +123,22 @@ def add(
     recordings: Sequence[Mapping[str, Any]] = (),
     type_name: str = CUSTOM,
 ) -> WakeModel:
-    """The new version of a word, which is the active one from now on; its files are stored already."""
+    """The new version of a word; its files are stored already.
+
+    It is the active one from now on, unless that is somebody else's: what everybody uses is changed by whoever trained
+    it, or by an administrator.
+    """
     slug = slug_of(wake_word)
     hold(session, slug)
+    active = _may_change_active(session, slug, account_id)
     last = session.scalar(select(func.max(WakeModel.version)).where(WakeModel.slug == slug)) or 0
-    _deactivate(session, slug)
+    if active:
+        _deactivate(session, slug)
     made = WakeModel(
         id=new_id("wake_"),
         slug=slug,
         version=last + 1,
-        active=True,
+        active=active,
         wake_word=wake_word,
         type=type_name,
         model_type=model_type,
@@ -192,6 +199,15 @@ def remove(session: Session, model_id: str) -> list[str]:
 def hold(session: Session, slug: str) -> None:
     """Keeps others from changing the versions of a word, or starting a training of it, until the transaction ends."""
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"wake word {slug}", 0))))
+
+
+def _may_change_active(session: Session, slug: str, account_id: str | None) -> bool:
+    owner = select(WakeModel.account_id).where(WakeModel.slug == slug, WakeModel.active)
+    found = session.execute(owner).one_or_none()
+    if found is None or account_id is None or found[0] == account_id:
+        return True
+    account = session.get(Account, account_id)
+    return account is not None and account.role == "admin"
 
 
 def _deactivate(session: Session, slug: str) -> None:

@@ -141,6 +141,7 @@ class _Conversation:
         self._groups = Groups()
         self._untold = 0
         self._recent: deque[Sound] = deque()
+        self._recent_samples = 0
 
     def hear(self, scores: list[Score]) -> None:
         """Takes scores that are to be told; does not wait."""
@@ -211,13 +212,19 @@ class _Conversation:
 
     def _remember(self, sound: Sound) -> None:
         """Keeps the last few seconds; of another rate than before only what comes from now on."""
+        if not len(sound.samples):
+            return
         if self._recent and self._recent[-1].rate_hz != sound.rate_hz:
             self._recent.clear()
+            self._recent_samples = 0
         most = round(KEPT_SECONDS * sound.rate_hz)
         # A copy where it is a part of more, which would be kept with it.
-        self._recent.append(sound if len(sound.samples) <= most else Sound(sound.samples[-most:].copy(), sound.rate_hz))
-        while sum(len(each.samples) for each in self._recent) - len(self._recent[0].samples) >= most:
-            self._recent.popleft()
+        kept = sound if len(sound.samples) <= most else Sound(sound.samples[-most:].copy(), sound.rate_hz)
+        self._recent.append(kept)
+        # Counted as they come: of frames of one sample there are half a million.
+        self._recent_samples += len(kept.samples)
+        while self._recent_samples - len(self._recent[0].samples) >= most:
+            self._recent_samples -= len(self._recent.popleft().samples)
 
     def _capture(self, kind: Any) -> dict[str, Any]:
         """Keeps the last seconds for the next training of the word.

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.errors import BadInput
+
 # -60 dBFS: a step of this size is not heard, and an engine's silence lies below it (hibari's is exactly 0).
 _INAUDIBLE = 1e-3
 # Below the loudest sample by this factor (-50 dB) is silence too, for engines whose silence hisses.
@@ -83,3 +85,8 @@ def trim_silence(clip: Clip, keep_seconds: float) -> Clip:
     """
     before, after = (max(0, round((end - keep_seconds) * clip.sample_rate_hz)) for end in silent_ends(clip))
     return Clip(clip.samples[before : len(clip.samples) - after], clip.sample_rate_hz)
+
+
+def too_long(seconds_max: float) -> BadInput:
+    """Of sound that lasts longer than it may."""
+    return BadInput(f"the sound lasts more than {seconds_max:g} s", code="too_long")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 
 import numpy as np
 import soundfile
@@ -10,13 +11,15 @@ import soxr
 from numpy.typing import NDArray
 
 from config.versions import AudioFormat
-from workers.audio.clip import Clip
+from workers.audio.clip import Clip, too_long
 from workers.audio.pcm import SOXR_QUALITY, check_channels, spread, target_rate, to_float, to_pcm, wav_header
 from workers.errors import BadInput
 
 _PART_SECONDS = 10
 # Six hours at 48 kHz: memory for what a header promises is asked for beforehand.
 _BELIEVABLE_FRAMES = 1 << 30
+# 32 channels at 192 kHz; a bad file says that it has gigabytes of them.
+_NUMBERS_A_SECOND = 32 * 192_000
 
 
 def encode(clip: Clip, form: AudioFormat, *, sample_rate_hz: int | None = None, channels: int = 1) -> bytes:
@@ -62,26 +65,33 @@ def _compressed(pcm: NDArray[np.int16], format_name: str, sample_rate_hz: int, c
     return file.getvalue()
 
 
-def decode(content: bytes) -> Clip:
+def decode(content: bytes, *, seconds_max: float = math.inf) -> Clip:
     """The clip in an audio file of any usual format; several channels become their mean.
 
+    Of what lasts longer than ``seconds_max`` no more is decoded: a small file may hold hours of silence.
+
     Raises:
-        BadInput: it is no audio file (bare PCM is none: it does not say its rate).
+        BadInput: it is no audio file (bare PCM is none: it does not say its rate), or it lasts longer (``too_long``).
     """
     try:
-        return _read(content)
+        return _read(content, seconds_max)
     except soundfile.LibsndfileError:
         from workers.audio import demux
 
-        clip = demux.read(content)
+        clip = demux.read(content, seconds_max)
         if clip is None:
             raise BadInput("this is no audio file", code="not_audio") from None
         return clip
 
 
-def _read(content: bytes) -> Clip:
+def _read(content: bytes, seconds_max: float) -> Clip:
     with soundfile.SoundFile(io.BytesIO(content)) as file:
+        if file.samplerate * file.channels > _NUMBERS_A_SECOND:
+            said = f"{file.channels} channels at {file.samplerate} Hz are more than any sound has"
+            raise BadInput(said, code="not_audio")
         if file.frames <= _BELIEVABLE_FRAMES:
+            if file.frames > seconds_max * file.samplerate:
+                raise too_long(seconds_max)
             # In one go: after each read soundfile seeks to where it is, and an MP3 decoder loses its place by that.
             samples = file.read(dtype="float32", always_2d=True).mean(axis=1)
             return Clip(samples, file.samplerate)
@@ -89,4 +99,6 @@ def _read(content: bytes) -> Clip:
         parts = [np.zeros(0, np.float32)]
         while len(part := file.read(_PART_SECONDS * file.samplerate, dtype="float32", always_2d=True)):
             parts.append(part.mean(axis=1))
+            if len(parts) * _PART_SECONDS > seconds_max + _PART_SECONDS:
+                raise too_long(seconds_max)
         return Clip(np.concatenate(parts), file.samplerate)

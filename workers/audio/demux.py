@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 from collections.abc import Iterator
 
 import av
@@ -11,7 +12,7 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from workers.audio.clip import Clip
+from workers.audio.clip import Clip, too_long
 from workers.errors import BadInput
 
 Samples = NDArray[np.float32]
@@ -21,14 +22,24 @@ _FORMATS = "aac,adts,ac3,aiff,amr,asf,au,caf,flac,flv,matroska,webm,mov,mp4,m4a,
 _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
 
 
-def read(content: bytes) -> Clip | None:
-    """The first sound in the file, several channels as their mean; None when there is none."""
+def read(content: bytes, seconds_max: float = math.inf) -> Clip | None:
+    """The first sound in the file, several channels as their mean; None when there is none.
+
+    Raises:
+        BadInput: it lasts longer than ``seconds_max``; no more of it is decoded.
+    """
     try:
         with _opened(content) as file:
             if not file.streams.audio:
                 return None
             rate = file.streams.audio[0].sample_rate
-            parts = list(_parts(file))
+            parts: list[Samples] = []
+            left = seconds_max * rate
+            for part in _parts(file):
+                parts.append(part)
+                left -= len(part)
+                if left < 0:
+                    raise too_long(seconds_max)
     except (av.FFmpegError, ValueError):
         # PyAV's resampler answers ValueError where the sound's rate or channels change on the way.
         return None

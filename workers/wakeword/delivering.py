@@ -96,9 +96,11 @@ def write(out: Path, plan: Plan, made: Made, findings: Findings, about: dict[str
     out.mkdir(exist_ok=True)
     for role, content in files.items():
         (out / NAMES[role]).write_bytes(content)
+    warnings = [*about["warnings"], *_missed(told["operating_point"])]
     whole = {
         "wake_word": plan.wake_word,
         **about,
+        "warnings": warnings,
         **told,
         "input": {"sample_rate_hz": RATE_HZ, "window_seconds": 2.0, "smoothing_windows": SMOOTHED_OVER},
         "trainable_params": made.parameters,
@@ -111,6 +113,15 @@ def write(out: Path, plan: Plan, made: Made, findings: Findings, about: dict[str
     part = out / "report.part"
     part.write_text(json.dumps(whole, ensure_ascii=False, indent=1), encoding="utf-8")
     part.replace(out / "report.json")
+
+
+def _missed(point: dict[str, Any]) -> list[str]:
+    """A sentence where the test shows more false accepts than the threshold was chosen for, by more than chance."""
+    if point["events"] <= 1 + point["target_per_hour"] * point["hours"]:
+        return []
+    fired = f"In the test it fired {point['events']} times in {point['hours']:.2f} h by mistake"
+    chosen = f"more than the {point['target_per_hour']:g} an hour that its threshold was chosen for"
+    return [f"{fired}, {chosen}: choose a higher one by the curve."]
 
 
 def _shape(model: bytes) -> dict[str, list[int]]:

@@ -14,9 +14,10 @@ import soundfile
 from workers.audio.clip import Clip
 from workers.audio.pcm import finite
 from workers.errors import BadInput
-from workers.wakeword.detector import Detection, Detector
+from workers.wakeword.detector import RATES_HZ, Detection, Detector
 
 # What is listened to between two looks at whether anybody still waits: a fraction of a second of work.
+CHANNELS_MAX = 32
 PIECE_SECONDS = 10
 # Whoever has more to listen to sends it in parts: this much keeps its worker, and who waits behind it, for five to ten
 # seconds.
@@ -88,6 +89,12 @@ def _decoded(file: Path) -> Iterator[Clip]:
     begun = False
     try:
         with _Forward(file) as sound:
+            # Before anything is made room for: a bad file says what it likes.
+            if sound.samplerate > RATES_HZ[1]:
+                said = f"a rate of {sound.samplerate} Hz is outside {RATES_HZ[0]} to {RATES_HZ[1]}"
+                raise BadInput(said, code="bad_sample_rate")
+            if sound.channels > CHANNELS_MAX:
+                raise BadInput(f"{sound.channels} channels: at most {CHANNELS_MAX} are heard", code="bad_samples")
             # Streamed files claim to be endless, because they do not know better.
             if LONGEST_SECONDS * sound.samplerate < sound.frames < 1 << 40:
                 raise _too_long()

@@ -62,10 +62,12 @@ def check(content: bytes, name: str) -> Recording:
     """
     _refuse_endless(content, name)
     try:
-        clip = decode(content)
+        clip = decode(content, seconds_max=_FILE_SECONDS_MAX)
     except BadInput as fault:
+        if fault.code == "too_long":
+            raise _longer(name) from fault
         raise BadInput(f"recording {name!r} is no audio file", code="not_audio") from fault
-    source = finite(clip.samples)
+    source = _within_one(finite(clip.samples))
     whole = clip.duration_seconds
     if whole < SECONDS[0]:
         raise _too_short(name, whole)
@@ -106,8 +108,10 @@ def length(content: bytes, name: str) -> float:
     """
     _refuse_endless(content, name)
     try:
-        seconds = decode(content).duration_seconds
+        seconds = decode(content, seconds_max=_FILE_SECONDS_MAX).duration_seconds
     except BadInput as fault:
+        if fault.code == "too_long":
+            raise _longer(name) from fault
         raise BadInput(f"recording {name!r} is no audio file", code="not_audio") from fault
     if seconds < SECONDS[0]:
         raise _too_short(name, seconds)
@@ -154,6 +158,17 @@ def pitch_hz(samples: Samples) -> float | None:
     loud = levels[:length] > 0.3 * levels.max()
     voiced = pitches[:length][loud & (pitches[:length] > 62) & (pitches[:length] < 395)]
     return float(np.median(voiced)) if len(voiced) >= 3 else None
+
+
+def _within_one(samples: Samples) -> Samples:
+    """What floats can say and no loudspeaker can: made as loud as can be."""
+    peak = float(np.abs(samples).max(initial=0.0))
+    return samples if peak <= 1.0 else np.asarray(samples / np.float32(peak), np.float32)
+
+
+def _longer(name: str) -> BadInput:
+    """Of what was decoded no further."""
+    return BadInput(f"recording {name!r} lasts more than {_FILE_SECONDS_MAX:g} s", code="recording_too_long")
 
 
 def _refuse_endless(content: bytes, name: str) -> None:
