@@ -87,6 +87,18 @@ def test_many_rounds_of_one_stream_wait_until_there_is_room(stored: Callable[...
     assert max(map(len, told)) <= 7
 
 
+def test_frames_of_one_sample_and_of_none_are_heard_as_any_sound(stored: Callable[..., Path]) -> None:
+    listening = Listening()
+    told: list[list[Score]] = []
+    with listening.stream(stored(), MANNER, told.append) as stream:
+        for _ in range(RATE // 4):
+            stream.feed(sound(np.zeros(1, np.float32)))
+            stream.feed(sound(np.zeros(0, np.float32)))
+        eventually(lambda: sum(map(len, told)) == 3)
+        assert stream.backlog_seconds == 0.0
+        assert stream.take() is None
+
+
 def test_rates_are_not_mixed(stored: Callable[..., Path]) -> None:
     heard: list[Score] = []
     with Listening().stream(stored(), MANNER, heard.extend) as stream:

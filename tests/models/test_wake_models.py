@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, select
 
-from models import wake_captures, wake_files, wake_models
+from models import accounts, wake_captures, wake_files, wake_models
 from models.db import Database
 from models.errors import NotFound
 from models.files import FileStore
@@ -59,6 +59,17 @@ def test_each_training_makes_a_new_version_which_is_the_active_one(database: Dat
         assert [each.name for each in wake_models.listed(session)] == ["other@1", "jarvis@2"]
         assert [each.name for each in wake_models.listed(session, type_name="custom")] == ["other@1", "jarvis@2"]
         assert wake_models.listed(session, type_name="default") == []
+
+
+def test_what_everybody_uses_is_changed_by_its_owner_or_an_administrator_only(database: Database) -> None:
+    with database.transaction() as session:
+        ada, ben, admin = (
+            accounts.create(session, username=name, password="a long password", role=role).id
+            for name, role in (("ada", "client"), ("ben", "client"), ("boss", "admin"))
+        )
+    for account_id, expected in ((ada, 1), (ben, 1), (ada, 3), (admin, 4), (ada, 4)):
+        add(database, account_id=account_id)
+        assert active(database) == [expected]
 
 
 def test_ten_at_once_are_ten_versions_and_one_is_active(database: Database) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,18 @@ def test_what_is_no_sound_is_refused(scorer: Scorer, stored: Callable[[bytes], P
         with pytest.raises(BadInput) as refused:
             hear(stored(content), Detector(scorer), nobody)
         assert refused.value.code == code, content[:20]
+
+
+@pytest.mark.parametrize(
+    ("channels", "rate", "named"), [(1, 2_000_000_000, "2000000000"), (1024, 48_000, "1024 channels")]
+)
+def test_nothing_is_made_room_for_that_a_header_merely_says(
+    stored: Callable[[bytes], Path], channels: int, rate: int, named: str
+) -> None:
+    sound = bytes(2 * channels * 100)
+    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(sound), b"WAVE", b"fmt ", 16, 1, channels, rate, 0, 2, 16)
+    with pytest.raises(BadInput, match=named):
+        list(hearing._pieces(stored(head + struct.pack("<4sI", b"data", len(sound)) + sound)))
 
 
 def test_a_file_that_is_cut_off_is_heard_as_far_as_it_goes_or_refused(

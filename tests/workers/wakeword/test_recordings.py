@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import wave
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from config.versions import AUDIO_FORMATS
 from workers.audio.clip import Clip
 from workers.audio.codec import encode
 from workers.errors import BadInput
-from workers.wakeword.recordings import Recording, check, clipped_share, pitch_hz
+from workers.wakeword.recordings import Recording, check, clipped_share, length, pitch_hz
 
 
 def word(seconds: float = 0.8, rate: int = 16_000, pitch: float = 120.0) -> NDArray[np.float32]:
@@ -151,3 +153,34 @@ def test_a_wav_of_eight_bits_from_the_standard_library_is_read() -> None:
         writer.setframerate(11_025)
         writer.writeframes((around(word(rate=11_025) * 2, 11_025, 0.0) * 127 + 128).astype(np.uint8).tobytes())
     assert check(file.getvalue(), "old.wav").source_rate_hz == 11_025
+
+
+def endless_flac(seconds: float) -> bytes:
+    """As one that was streamed: it does not say how long it is."""
+    content = bytearray(as_file(np.zeros(round(seconds * 16_000), np.float32), 16_000, "FLAC"))
+    # The 36 bits of STREAMINFO that count samples.
+    start = content.index(b"fLaC") + 8 + 13
+    content[start] &= 0xF0
+    content[start + 1 : start + 5] = bytes(4)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("look", [check, length])
+def test_hours_in_a_small_file_are_not_decoded(look: Callable[[bytes, str], object]) -> None:
+    content = endless_flac(7200)
+    assert len(content) < 1_000_000
+    tracemalloc.start()
+    with pytest.raises(BadInput, match=r"first\.flac.*more than 60 s"):
+        look(content, "first.flac")
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Two hours are 460 MB; a minute and the part that shows that there is more are 5.
+    assert highest < 30_000_000
+
+
+def test_what_is_louder_than_any_loudspeaker_is_the_same_recording() -> None:
+    plain = around(word(), 16_000, 0.0005)
+    loud = check(as_file(plain * np.float32(1e30), 16_000, "WAV", subtype="FLOAT"), "loud.wav")
+    assert np.abs(loud.samples).max() <= 1.01
+    usual = check(as_file(plain, 16_000), "usual.wav")
+    assert loud.seconds == pytest.approx(usual.seconds, abs=0.03)
