@@ -93,7 +93,8 @@ def test_a_course_survives_the_death_of(victim: str, product: Voiceworks, measur
 
 def test_what_a_killed_bulk_worker_held_is_taken_up_within_seconds(product: Voiceworks, measured: Measured) -> None:
     victim = BULK[0]
-    job_id, course = begun(product, "the death of a bulk worker")
+    # So many that one is met in its first moments, however busy the machine is.
+    job_id, course = begun(product, "the death of a bulk worker", segments_each=20)
     fresh = """
         select id from job_items where job_id = :job and state = 'running' and lease_node = :node
         and now() - started_at < interval '100 ms'
