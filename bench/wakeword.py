@@ -53,14 +53,7 @@ class Heard:
 
     def points(self) -> list[OperatingPoint]:
         """Misses at the same false accepts for everybody."""
-        found = []
-        peaks = self.alarms.peaks()
-        for rate in RATES:
-            allowed = int(rate * self.alarms.hours)
-            threshold = float(np.nextafter(peaks[allowed], 2)) if allowed < len(peaks) else 0.0
-            point = evaluation.operating_point(self.alarms, self.said, threshold=threshold, target_per_hour=rate)
-            found.append(point)
-        return found
+        return evaluation.oracle_points(self.alarms, self.said, RATES)
 
 
 def negatives(folder: Path, console: Console) -> NegativeCache:

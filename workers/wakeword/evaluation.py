@@ -191,11 +191,11 @@ def curve(listened: Alarms, said: dict[str, Scores]) -> list[dict[str, float]]:
     return points
 
 
-def oracle_points(listened: Alarms, said: dict[str, Scores]) -> list[OperatingPoint]:
+def oracle_points(listened: Alarms, said: dict[str, Scores], rates: Sequence[float] = RATES) -> list[OperatingPoint]:
     """For each rate the point with the lowest threshold that keeps to it here: for comparing, not for promising."""
     points = []
     peaks = listened.peaks()
-    for rate in RATES:
+    for rate in rates:
         allowed = int(rate * listened.hours)
         threshold = float(np.nextafter(peaks[allowed], 2)) if allowed < len(peaks) else 0.0
         points.append(operating_point(listened, said, threshold=threshold, target_per_hour=rate))

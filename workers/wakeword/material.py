@@ -138,12 +138,12 @@ class Gathering:
         word: dict[Split, list[Sample]] = {name: [] for name in splits.SPLITS}
         nearly: dict[Split, list[Sample]] = {name: [] for name in splits.SPLITS}
         kept = {utterance.key for utterance in self._utterances}
-        texts = list(dict.fromkeys(sample.text for sample in store if sample.source == "near"))
+        made = [sample for key, sample in zip(store.keys(), store, strict=True) if key in kept]
+        texts = list(dict.fromkeys(sample.text for sample in made if sample.source == "near"))
         test_only = set(texts[_TEST_ONLY_EVERY - 1 :: _TEST_ONLY_EVERY])
-        for key, sample in zip(store.keys(), store, strict=True):
-            if key in kept:
-                use = "test" if sample.text in test_only else self.splits.of(sample)
-                (word if sample.source == "positive" else nearly)[use].append(sample)
+        for sample in made:
+            use = "test" if sample.text in test_only else self.splits.of(sample)
+            (word if sample.source == "positive" else nearly)[use].append(sample)
         for use, clips in word.items():
             clips += self._repeated([clip for clip in self._recorded if self.splits.of(clip) == use], use, len(clips))
         if options.use_hard_negatives and options.hard_negative_ratio > 0:

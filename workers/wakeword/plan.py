@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from workers.wakeword.options import Options, resolved
 
@@ -30,7 +29,6 @@ class Plan:
     threads: int = 2
     device: str = "cpu"
     target_false_accepts_per_hour: float = 0.5
-    asked: dict[str, Any] = field(default_factory=dict)
 
     @property
     def positive_windows(self) -> int:
@@ -50,4 +48,4 @@ def read(folder: Path) -> Plan:
     asked = told.pop("options", {})
     paths = {name: Path(told[name]) if told.get(name) else None for name in ("negatives", "ast_folder")}
     sounds = {name: tuple(told.get(name, ())) for name in ("recordings", "false_alarms", "misses")}
-    return Plan(**(told | paths | sounds), options=Options.of(asked), asked=asked)
+    return Plan(**(told | paths | sounds), options=Options.of(asked))
