@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,9 +16,13 @@ from config.settings import Settings
 from models import accounts
 from models.db import Database
 from models.registry import Base
+from models.wake_models import WakeModel
 from models.workers import Worker
 from tasks import submit
+from tests.alexa import keep_model
 from tests.conftest import CLIENT_KEY, PASSWORD
+from tests.microphone import KEY, Microphone, Open
+from tests.web import Web
 
 OPERATOR_KEY = "vw_an_operators_key_for_tests_0123456789"
 
@@ -98,3 +103,22 @@ def telling(configured: Settings, clean: None, queue: redis.Redis) -> Iterator[D
     database = submit.open_database(configured, queue, pool_size=1)
     yield database
     database.dispose()
+
+
+@pytest.fixture
+def model(clean: None, database: Database, configured: Settings) -> WakeModel:
+    """A detector of "alexa"."""
+    return keep_model(database, configured.var_dir)
+
+
+@pytest.fixture
+def listen(web: Web, model: WakeModel) -> Open:
+    """Opens the socket of a microphone."""
+
+    @contextmanager
+    def opened(query: str = "", model_id: str = "alexa") -> Iterator[Microphone]:
+        with web.socket(f"/api/test/ws/{model_id}{query}", header=KEY) as found:
+            found.connection.settimeout(6)
+            yield Microphone(found.connection)
+
+    return opened

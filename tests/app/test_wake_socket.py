@@ -5,17 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-import psutil
 import pytest
-import requests
 import soundfile
 import websocket
 from sqlalchemy import select
@@ -29,78 +23,12 @@ from models.files import FileStore
 from models.wake_captures import WakeCapture
 from models.wake_models import WakeModel
 from tests.alexa import RATE, STORY, detector_of_alexa, file_of, keep_model, pcm, spoken
-from tests.conftest import CLIENT_KEY, PASSWORD
+from tests.conftest import PASSWORD
+from tests.microphone import KEY, Microphone, Open, fired
 from tests.web import Web
 from workers.wakeword.detector import Detector, open_scorer
 
-KEY = [f"X-API-Key: {CLIENT_KEY}"]
-PIECE = RATE * 8 // 100
 WORD = spoken((1.0, "Alexa."), seconds=3)
-Message = dict[str, Any]
-
-
-class Microphone:
-    """A client of the socket."""
-
-    def __init__(self, connection: websocket.WebSocket) -> None:
-        self.connection = connection
-
-    def say(self, **fields: Any) -> None:
-        self.connection.send(json.dumps(fields))
-
-    def audio(self, content: bytes, **fields: Any) -> None:
-        self.say(type="audio", data=base64.b64encode(content).decode(), **fields)
-
-    def speak(self, samples: np.ndarray, piece: int = PIECE) -> None:
-        """Sends samples as binary frames, as fast as they are taken."""
-        for start in range(0, len(samples), piece):
-            self.connection.send_binary(pcm(samples[start : start + piece]))
-
-    def next(self) -> Message:
-        opcode, said = self.connection.recv_data()
-        assert opcode == websocket.ABNF.OPCODE_TEXT, (opcode, said)
-        message: Message = json.loads(said)
-        return message
-
-    def until_heard(self, seconds: float) -> list[Message]:
-        """Every detection until so much sound was listened to."""
-        told = []
-        while not told or told[-1]["time_seconds"] < seconds:
-            told.append(self.next())
-            assert told[-1]["type"] == "detection", told[-1]
-        return told
-
-    def closed(self) -> int:
-        while True:
-            opcode, said = self.connection.recv_data()
-            if opcode == websocket.ABNF.OPCODE_CLOSE:
-                return int.from_bytes(said[:2], "big")
-
-
-Open = Callable[..., AbstractContextManager[Microphone]]
-
-
-@pytest.fixture
-def model(clean: None, database: Database, configured: Settings) -> WakeModel:
-    """A detector of "alexa"."""
-    return keep_model(database, configured.var_dir)
-
-
-@pytest.fixture
-def listen(web: Web, model: WakeModel) -> Open:
-    """Opens the socket of a microphone."""
-
-    @contextmanager
-    def opened(query: str = "", model_id: str = "alexa") -> Iterator[Microphone]:
-        with web.socket(f"/api/test/ws/{model_id}{query}", header=KEY) as found:
-            found.connection.settimeout(6)
-            yield Microphone(found.connection)
-
-    return opened
-
-
-def fired(told: list[Message]) -> list[float]:
-    return [message["time_seconds"] for message in told if message["detected"]]
 
 
 # --- What is heard ---------------------------------------------------------------------------------------------------
@@ -383,125 +311,3 @@ def test_of_a_word_without_a_model_nothing_is_kept(listen: Open, database: Datab
         assert (told["type"], told["error"]) == ("error", "not_found")
         with database.transaction() as session:
             assert session.scalars(select(WakeCapture)).all() == []
-
-
-# --- Many, and much --------------------------------------------------------------------------------------------------
-
-
-def test_a_client_in_a_hurry_is_slowed_and_loses_nothing(listen: Open, web: Web) -> None:
-    minute = np.tile(spoken((2.0, "Alexa."), seconds=10), 6)
-    alone = [score.time_seconds for score in Detector(open_scorer(detector_of_alexa())).feed(minute) if score.detected]
-    assert len(alone) == 6
-    memory = web_process(web).memory_info().rss
-    told: list[Message] = []
-    with listen() as hurried, listen() as calm:
-        began = time.monotonic()
-        hearing = threading.Thread(target=lambda: told.extend(hurried.until_heard(59.5)))
-        hearing.start()
-        sending = threading.Thread(target=hurried.speak, args=(minute, RATE * 5))
-        sending.start()
-        # Who speaks as people do is heard meanwhile.
-        calm_began = time.monotonic()
-        calm.speak(WORD)
-        assert len(fired(calm.until_heard(2.5))) == 1
-        assert time.monotonic() - calm_began < 2.5
-        sending.join()
-        hearing.join()
-        took = time.monotonic() - began
-    assert fired(told) == pytest.approx(alone, abs=0.01)
-    # At ten times the speed of sound in the room at most, so that others have their turns.
-    assert took > 5.0
-    grown = (web_process(web).memory_info().rss - memory) / 2**20
-    print(f"a minute of sound at once took {took:.1f} s; the web process grew by {grown:.0f} MiB")
-    assert grown < 40
-
-
-def test_a_client_that_does_not_read_is_told_everything_in_the_end(listen: Open) -> None:
-    half_minute = np.tile(spoken((2.0, "Alexa."), seconds=10), 3)
-    with listen("?smoothing=1&refractory_ms=0") as microphone:
-        microphone.speak(half_minute, RATE)
-        told = microphone.until_heard(29.5)
-    alone = Detector(open_scorer(detector_of_alexa()), smoothing_windows=1, refractory_seconds=0).feed(half_minute)
-    assert fired(told) == pytest.approx([score.time_seconds for score in alone if score.detected], abs=0.01)
-
-
-def web_process(web: Web) -> psutil.Process:
-    """The one that answers, not its master."""
-    assert web.child.pid is not None
-    (worker,) = psutil.Process(web.child.pid).children()
-    return worker
-
-
-def live(microphones: list[Microphone], sounds: list[np.ndarray]) -> list[list[Message]]:
-    """What each is told of its sound, which is sent at the speed at which it is spoken."""
-    told: list[list[Message]] = [[] for _ in microphones]
-
-    def read(number: int) -> None:
-        told[number] = microphones[number].until_heard(len(sounds[number]) / RATE - 0.5)
-
-    readers = [threading.Thread(target=read, args=(number,)) for number in range(len(microphones))]
-    for reader in readers:
-        reader.start()
-    began = time.monotonic()
-    for start in range(0, len(sounds[0]), PIECE):
-        for microphone, sound in zip(microphones, sounds, strict=True):
-            microphone.connection.send_binary(pcm(sound[start : start + PIECE]))
-        time.sleep(max(0.0, began + (start + PIECE) / RATE - time.monotonic()))
-    for reader in readers:
-        reader.join()
-    return told
-
-
-def test_ten_at_once_are_heard_as_each_alone_while_others_are_answered(listen: Open, web: Web) -> None:
-    texts = ["Alexa.", "Computer.", "Alexa.", STORY, "Alexa."] * 2
-    sounds = [spoken((0.5 + 0.2 * number, text), seconds=5) for number, text in enumerate(texts)]
-    scorer = open_scorer(detector_of_alexa())
-    figures: dict[int, float] = {}
-    for count in (1, 10):
-        with ExitStack() as stack:
-            microphones = [stack.enter_context(listen()) for _ in range(count)]
-            waits: list[float] = []
-            over = threading.Event()
-
-            def ask(waits: list[float] = waits, over: threading.Event = over) -> None:
-                with requests.Session() as session:
-                    while not over.wait(0.05):
-                        began = time.monotonic()
-                        assert session.get(web.url("/health/live"), timeout=10).ok
-                        waits.append(time.monotonic() - began)
-
-            asking = threading.Thread(target=ask)
-            # What they cost counts against the ten.
-            if count > 1:
-                asking.start()
-            before = web_process(web).cpu_times()
-            told = live(microphones, sounds[:count])
-            after = web_process(web).cpu_times()
-            over.set()
-            if count > 1:
-                asking.join()
-        used = after.user + after.system - before.user - before.system
-        figures[count] = used / (count * 5) * 1000
-        print(f"{count} streams: {figures[count]:.1f} ms of processor time for a second of each")
-        for sound, messages in zip(sounds, told, strict=False):
-            alone = Detector(scorer).feed(np.frombuffer(pcm(sound), "<i2") / np.float32(32768))
-            assert fired(messages) == pytest.approx([s.time_seconds for s in alone if s.detected], abs=0.01)
-            highest = max(score.smoothed for score in alone if score.time_seconds <= messages[-1]["time_seconds"])
-            assert max(message["confidence"] for message in messages) == pytest.approx(highest, abs=0.001)
-    assert [bool(fired(messages)) for messages in told] == ["Alexa" in text for text in texts]
-    print(f"{len(waits)} other requests took {np.median(waits) * 1000:.1f} ms, at most {max(waits) * 1000:.0f} ms")
-    # On a machine that others use, too; alone it is a few milliseconds.
-    assert np.percentile(waits, 95) < 0.25
-    assert figures[10] < figures[1]
-
-
-def test_opened_again_and_again_it_takes_no_more_memory(listen: Open, web: Web) -> None:
-    memory = []
-    for _ in range(3):
-        for _ in range(10):
-            with listen() as microphone:
-                microphone.speak(WORD[:RATE])
-                microphone.until_heard(0.5)
-        memory.append(web_process(web).memory_info().rss / 2**20)
-    print(f"the web process has {memory[-1]:.0f} MiB")
-    assert memory[-1] - memory[0] < 10

@@ -38,12 +38,6 @@ FIELDS = {"detected", "confidence", "threshold", "model_id", "version", "process
 
 
 @pytest.fixture
-def model(clean: None, database: Database, configured: Settings) -> WakeModel:
-    """A detector of "alexa"."""
-    return keep_model(database, configured.var_dir)
-
-
-@pytest.fixture
 def send(client: FlaskClient, customer: dict[str, str], model: WakeModel) -> Callable[..., TestResponse]:
     """Sends a file to be tested."""
 

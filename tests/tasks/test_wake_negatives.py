@@ -17,6 +17,12 @@ from tests import making, waking
 from workers.wakeword import prompts
 
 
+@pytest.fixture(autouse=True)
+def own_folder(process: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of the test's own."""
+    monkeypatch.setattr(process, "settings", dataclasses.replace(process.settings, var_dir=tmp_path))
+
+
 def build(database: Database) -> Job:
     job = making.submit(database, kind=wake_trainings.NEGATIVES, params={"max_workers": 2}, doorbells=0)
     run.run_slice(wake_trainings.NEGATIVES, job.id)
@@ -24,7 +30,7 @@ def build(database: Database) -> Job:
 
 
 @pytest.fixture
-def own_sound(process: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_sound(own_folder: None, process: Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that the settings name, with two speakers, on a machine without Debian's prompts."""
     folder = tmp_path / "mine"
     for speaker in ("anna", "bert"):
