@@ -58,6 +58,9 @@ _OTHER_GRACE_SECONDS = 20.0  # workers look for a stop between two items, second
 # What a program says that is shown on the console, where people read it.
 _SHOWN = {_RELEASE: {"LOG_FORMAT": "pretty"}}
 
+# How late Ctrl-C may be heard, which is rarely: see `Supervisor.wait`.
+_TURN_SECONDS = 0.5
+
 # Half of what Child allows a probe. A web process that listens but is still loading is asked again.
 _HEALTH_SECONDS = 0.25
 
@@ -202,13 +205,16 @@ class Supervisor:
 
     def wait(self) -> int:
         """Waits until everything is stopped, and gives the exit code."""
-        self._finished.wait()
+        # In turns: a signal that comes after the interpreter looked for one and before the kernel puts this thread to
+        # sleep does not end that sleep, and Ctrl-C would be heard at the next one only.
+        while not self._finished.wait(_TURN_SECONDS):
+            pass
         return self.exit_code
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         self._inside = False
         self._group.stop()
-        self._finished.wait()
+        self.wait()
         self._until_left.close()
         return self._interrupted and kind is not None and issubclass(kind, KeyboardInterrupt)
 
