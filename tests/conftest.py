@@ -66,6 +66,7 @@ Value = TypeVar("Value")
 accounts._passwords = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 # How properties that are durations begin, so that they are shown at the end of the run.
 MEASURED = "measured: "
+JOURNEYS = "journeys"
 NODE = f"test@{socket.gethostname()}"
 
 
@@ -78,12 +79,23 @@ def eventually(probe: Callable[[], Value], *, within_seconds: float = 10.0) -> V
     return value
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Journeys come first: they take longest, and in one process."""
+    items.sort(key=lambda item: item.path.parent.name != JOURNEYS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Of tests that run in several processes at once, those of a file stay together, and all journeys do."""
-    for item in items:
-        group = "journeys" if item.path.parent.name == "journeys" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        # Not by marks (``--dist loadgroup``), which are lost on their way to where tests are handed out.
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return JOURNEYS if Path(file).parent.name == JOURNEYS else file
+
+    return ByFile(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

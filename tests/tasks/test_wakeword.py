@@ -388,8 +388,10 @@ def test_progress_is_stored_while_it_runs_and_never_goes_back(
     seen: list[float] = []
 
     def far() -> bool:
-        seen.append(making.read(database, job).progress)
-        return making.read(database, job).phase == "Exporting"
+        # In one look: between two of them it goes on.
+        now = making.read(database, job)
+        seen.append(now.progress)
+        return now.phase == "Exporting"
 
     eventually(far)
     assert seen == sorted(seen)
