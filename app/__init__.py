@@ -24,21 +24,22 @@ def create_app(configured: Settings | None = None) -> Flask:
     from flask import Flask
     from flask_jwt_extended import JWTManager
 
-    from app import docs, figures, openapi, page
+    from app import docs, figures, openapi, page, readiness
     from app.api import RESOURCES
     from app.context import Context, Recent
     from app.http import cors, errors, observe, recording
     from app.http.limits import Limits
-    from app.readiness import Readiness
     from app.sockets import SOCKETS, feeds
     from app.sockets.hub import Hub
     from config import logs, settings
     from config.versions import VERSION
     from models import sessions, speech_renditions, workers
+    from models.base import utc_now
     from models.counters import Counters
     from models.files import FileStore
     from models.log_stream import LogStream
     from models.pronunciations import Lexicon, entries
+    from models.transcription import tasks as transcription_tasks
     from models.workers import EngineState
     from tasks import submit
 
@@ -68,13 +69,18 @@ def create_app(configured: Settings | None = None) -> Flask:
         cached_speech=Recent(database, lambda session, _: speech_renditions.figures(session), seconds=0.0),
         state=Recent(database, lambda session, _: figures.state(session)),
         active_sessions=Recent(database, lambda session, _: sessions.active(session), seconds=0.0),
+        # Half a minute, as the document says.
+        transcription=Recent(
+            database, lambda session, source: (transcription_tasks.counts(session, source), utc_now()), seconds=30.0
+        ),
+        label_studio=readiness.of_label_studio(configured),
         lexicons=Recent(database, lambda session, scope: Lexicon(entries(session, scope))),
         redis=client,
         files=FileStore(configured.var_dir / "files"),
         counters=counters,
         hub=Hub(client, database, counters),
         limits=Limits(app, configured),
-        readiness=Readiness(database, client, streams, engines),
+        readiness=readiness.Readiness(database, client, streams, engines),
         started_at=time.time(),
     )
     # Installed once this is a process that serves (config/gunicorn.py).

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import redis
@@ -17,12 +18,13 @@ from models.counters import Counters
 from models.db import Database
 from models.files import FileStore
 from models.pronunciations import Lexicon
+from models.transcription.tasks import Counts
 from models.workers import EngineState
 
 if TYPE_CHECKING:
     from app.figures import State
     from app.http.limits import Limits
-    from app.readiness import Readiness
+    from app.readiness import Part, Readiness
     from app.sockets.hub import Hub
 
 Key = TypeVar("Key")
@@ -76,6 +78,10 @@ class Context:
     state: Recent[None, State]
     # In how many sessions somebody listens.
     active_sessions: Recent[None, int]
+    # What there is to transcribe, by where it comes from, and when that was counted.
+    transcription: Recent[str, tuple[Counts, datetime]]
+    # None where there is no Label Studio.
+    label_studio: Part | None
     # How words are said in a course, or (None) in every other text.
     lexicons: Recent[str | None, Lexicon]
     redis: redis.Redis

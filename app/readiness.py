@@ -14,10 +14,13 @@ import redis
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from config.settings import Settings
 from config.voices import catalogue
 from models import migrations
 from models.db import Database
 from models.workers import EngineState
+from workers.clients.label_studio import LabelStudio
+from workers.errors import WorkError
 
 # A server that is well answers within milliseconds; whoever balances load asks again every few seconds.
 PATIENCE_SECONDS = 2.0
@@ -61,6 +64,27 @@ class Part:
             self._good_until = time.monotonic() + FRESH_SECONDS
         finally:
             self._rests.set()
+
+
+def of_label_studio(settings: Settings) -> Part | None:
+    """Whether Label Studio answers, and knows us; None where there is none. It is no part of being ready."""
+    if not settings.label_studio_url:
+        return None
+    server = LabelStudio(
+        settings.label_studio_url,
+        settings.label_studio_api_key or "",
+        settings.label_studio_project_id,
+        timeout_seconds=PATIENCE_SECONDS,
+    )
+
+    def look() -> Answer:
+        try:
+            server.project()
+        except WorkError as fault:
+            return fault.message
+        return None
+
+    return Part(look)
 
 
 class Readiness:

@@ -17,13 +17,12 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from app import context
 from app.callbacks import CallbackUrl
 from app.http.offload import offload
-from app.http.parsing import MAX_INTEGER, BodyParser, QueryNumber, QueryWhole, Text, one_of, refuse_bad_text
+from app.http.parsing import MAX_INTEGER, QueryNumber, QueryWhole, Text, one_of, refuse_bad_text
 from models.errors import Invalid
 from models.wake_captures import FALSE_ALARM, GIVEN, MISS
 from workers.errors import BadInput
 from workers.wakeword.options import MODEL_TYPES, Options
 
-MULTIPART = "multipart/form-data"
 RECORDINGS, FALSE_ALARMS, MISSES = "recordings", "false_alarms", "misses"
 # What each use's clips may be called in a form; frameworks write `[]` behind the name of a list.
 _NAMES = {
@@ -36,28 +35,7 @@ RECORDINGS_MAX = 5
 WORD_LETTERS = (2, 30)
 # Paths of ours among those of models.
 _TAKEN_WORDS = ("compare",)
-# Beside the files: the other fields, and what stands between them.
-_FORM_BYTES = 2**20
 _TRUE, _FALSE = {"true", "1", "on", "yes"}, {"false", "0", "off", "no"}
-
-
-class FormParser(BodyParser):
-    """Reads the fields of a form; a repeated one counts once, and those that nobody knows are passed over."""
-
-    def load_form(self, req: Any, schema: Any) -> Any:
-        """The fields as texts.
-
-        Raises:
-            Invalid: it is no form, or holds text that cannot be stored.
-        """
-        if req.mimetype != MULTIPART:
-            raise Invalid(
-                f"The body must be a form ({MULTIPART}); Content-Type is {req.content_type or 'not given'!r}."
-            )
-        found = {name: value for name, value in req.form.items() if name in schema.fields}
-        for name, value in found.items():
-            refuse_bad_text(value, name)
-        return found or missing
 
 
 class Switch(fields.Boolean):
@@ -164,12 +142,6 @@ class SentClip:
         here = context.current()
         name, size = offload(_put, self.file, here.files.put)
         return {"file": name, "name": self.name, "size_bytes": size, "duration_seconds": self.duration_seconds}
-
-
-def allow_uploads() -> None:
-    """A form with files may be larger than other bodies; repeated under a key, it is read whole and may not."""
-    if request.method == "POST" and request.mimetype == MULTIPART and "Idempotency-Key" not in request.headers:
-        request.max_content_length = context.current().settings.max_upload_mb * 2**20 + _FORM_BYTES
 
 
 def files(use: str) -> list[FileStorage]:

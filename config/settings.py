@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from config.variables import (
     decimal,
     folders,
     made,
+    money,
     networks,
     number,
     origins,
@@ -245,6 +247,37 @@ class Settings:
         )
     )
 
+    # --- Transcription -----------------------------------------------------------------------------------------------
+
+    tz_system_api_key: str | None = field(
+        metadata=secret("A key that acts as every transcriber, as an operator's; each has one of their own beside it.")
+    )
+    transcription_rate_per_second: Decimal = field(
+        metadata=money("0.05", "What a second of transcribed sound earns, in your currency.")
+    )
+    transcription_park_after: int = field(
+        metadata=number(3, "After so many transcribers have skipped a task it is put aside.", high=1000)
+    )
+    transcription_double_percent: int = field(
+        metadata=number(0, "How many of a hundred tasks two people transcribe, each alone.", low=0, high=100)
+    )
+    transcription_gold_percent: int = field(
+        metadata=number(0, "How many of a hundred tasks given out are ones whose text is known.", low=0, high=100)
+    )
+    label_studio_url: str = field(
+        metadata=url(_HTTP, "The Label Studio whose tasks are transcribed; without one, those that are imported here.")
+    )
+    label_studio_api_key: str | None = field(
+        metadata=secret("A legacy token or a personal access token of Label Studio.")
+    )
+    label_studio_project_id: int = field(metadata=number(1, "Which of its projects."))
+    label_studio_webhook_secret: str | None = field(
+        metadata=secret(
+            "What Label Studio's webhook sends as `X-Voiceworks-Secret`; without it webhooks are refused and tasks "
+            "are found by polling alone."
+        )
+    )
+
     # --- Webhooks ----------------------------------------------------------------------------------------------------
 
     voiceworks_webhook_secret: str | None = field(
@@ -349,6 +382,8 @@ def _clashes(said: dict[str, Any]) -> list[str]:
     """A line for each variable that is good alone, but not beside another."""
     if said["metrics_token"] and said["metrics_token"] == said["voiceworks_api_key"]:
         return ["METRICS_TOKEN: it is VOICEWORKS_API_KEY, which opens everything; choose another."]
+    if said["label_studio_url"] and not said["label_studio_api_key"]:
+        return ["LABEL_STUDIO_API_KEY: it is needed where LABEL_STUDIO_URL is set."]
     return []
 
 

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import Field, dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,17 @@ def decimal(default: float, about: str, *, low: float, high: float) -> dict[str,
     check = validate.Range(low, high)
     kind = f"number from {low:g} to {high:g}"
     return _one(Variable("", kind, f"{default:g}", about, lambda env, key: env.float(key, default, validate=check)))
+
+
+def money(default: str, about: str) -> dict[str, Setting]:
+    """An amount of money, exact: up to six places after the point."""
+
+    def check(said: Decimal) -> None:
+        if not said.is_finite() or not 0 <= said <= 1000 or said != said.quantize(Decimal("0.000001")):
+            raise ValidationError("expected a number from 0 to 1000 with at most six places after the point")
+
+    kind = "number from 0 to 1000, up to six places after the point"
+    return _one(Variable("", kind, default, about, lambda env, key: env.decimal(key, Decimal(default), validate=check)))
 
 
 def switch(default: bool, about: str) -> dict[str, Setting]:

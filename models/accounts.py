@@ -69,13 +69,17 @@ class ApiKey(Base):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks: the account behind the credential, the role that counts, and the sign-in or the key it came by."""
+    """Who asks: the account behind the credential, the role that counts, and the sign-in or the key it came by.
+
+    ``agent_id`` is the transcriber whose key it is.
+    """
 
     account_id: str | None
     username: str
     role: str
     sign_in_id: str | None = None
     key_id: str | None = None
+    agent_id: int | None = None
 
 
 def create(session: Session, *, username: str, password: str, role: str, email: str | None = None) -> Account:
@@ -207,7 +211,7 @@ def caller_of_key(session: Session, secret: str) -> Caller | None:
     row = session.execute(_holder_statement(), {"secret": _digest(secret)}).one_or_none()
     if row is None:
         return None
-    return Caller(row.id, row.username, role_now(row.key_role, row.role), key_id=row.key_id)
+    return Caller(row.id, row.username, role_now(row.key_role, row.role), key_id=row.key_id, agent_id=row.agent_id)
 
 
 @cache
@@ -222,6 +226,7 @@ def _holder_statement() -> Any:
             holders.c.role,
             held.c.role.label("key_role"),
             held.c.id.label("key_id"),
+            held.c.agent_id,
         )
         .join_from(holders, held, held.c.account_id == holders.c.id)
         .where(held.c.digest == bindparam("secret"), in_time, ~holders.c.disabled)

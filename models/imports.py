@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from models import curricula, curricula_changes
 from models.base import iso, utc_now
 from models.curricula import Curriculum, NewSegment, NewTopic
-from models.errors import LeaseLost
 from models.jobs import queries
 from models.jobs.folders import JobFolders
 from models.jobs.tables import CANCELLED, ENDED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job
@@ -88,20 +87,6 @@ def page(
     if word is not None:
         which.append(Job.state == next(state for state, shown in STATUS.items() if shown == word))
     return queries.page_of(session, KIND, *which, visible_to=visible_to, limit=limit, offset=offset)
-
-
-def hold(session: Session, job: Job) -> None:
-    """Keeps the job the caller's until its transaction ends.
-
-    What a worker stores of a clip is of use to whoever has its job by then; a course would be there twice, or though
-    its import was cancelled.
-
-    Raises:
-        LeaseLost: it is not the caller's any more.
-    """
-    mine = select(Job.id).where(Job.id == job.id, Job.token == job.token, Job.state == RUNNING)
-    if session.scalar(mine.with_for_update()) is None:
-        raise LeaseLost(f"Import {job.id} is not held under {job.token} any more.")
 
 
 def store(session: Session, course: dict[str, Any], *, into: str | None, account_id: str | None) -> Curriculum:

@@ -17,6 +17,9 @@ RECENT_LOGS_SECONDS = 7 * 24 * 3600
 METRICS_TOTAL = "metrics:total"
 
 
+# Set when all tasks of Label Studio were looked at; lives until they are looked at again (tasks/label_studio.py).
+LABEL_STUDIO_LOOKED_AT = "label_studio:looked"
+
 # Lives for ever: the device that was chosen for testing wake words.
 WAKE_DEVICE = "wakeword:device"
 

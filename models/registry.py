@@ -22,6 +22,7 @@ from models import (
 from models.base import Base
 from models.jobs import tables
 from models.metrics import hours
+from models.transcription import tables as transcription
 
 __all__ = [
     "Base",
@@ -39,6 +40,7 @@ __all__ = [
     "speech_pins",
     "speech_renditions",
     "tables",
+    "transcription",
     "wake_captures",
     "wake_models",
     "wake_trainings",

@@ -81,6 +81,10 @@ app.conf.update(
         "trim": {"task": "upkeep.trim_cache", "schedule": 60.0, "options": {"queue": "upkeep", "expires": 60}},
         "clean": {"task": "upkeep.due", "schedule": 60.0, "options": {"queue": "upkeep", "expires": 60}},
         "hours": {"task": "upkeep.keep_hours", "schedule": 600.0, "options": {"queue": "upkeep", "expires": 600}},
+        # Nothing of these where there is no Label Studio.
+        "annotate": {"task": "transcription.deliver", "schedule": 5.0, "options": {"queue": "io", "expires": 5}},
+        "look": {"task": "transcription.sync", "schedule": 30.0, "options": {"queue": "imports", "expires": 30}},
+        "fetch": {"task": "transcription.prepare", "schedule": 10.0, "options": {"queue": "imports", "expires": 10}},
         "deliver": {"task": "outbox.deliver", "schedule": 5.0, "options": {"queue": "io", "expires": 5}},
     },
 )
@@ -111,6 +115,27 @@ def _deliver(_: str = "") -> None:
     from tasks import outbox
 
     outbox.deliver()
+
+
+@app.task(name="transcription.deliver")
+def _annotate(_: str = "") -> None:
+    from tasks import annotations
+
+    annotations.deliver()
+
+
+@app.task(name="transcription.sync")
+def _sync(*, whole: bool = False) -> None:
+    from tasks import label_studio
+
+    label_studio.sync(whole=whole)
+
+
+@app.task(name="transcription.prepare")
+def _prepare() -> None:
+    from tasks import label_studio
+
+    label_studio.prepare()
 
 
 @app.task(name="upkeep.reclaim")

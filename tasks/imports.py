@@ -137,7 +137,7 @@ class _Import:
                     stored = imports.store(session, made["course"], into=into, account_id=job.account_id)
                 except (Invalid, NotFound) as fault:
                     # As of all that is wrong with it nothing stays; unless somebody else goes on there by now.
-                    imports.hold(session, job)
+                    units.hold(session, job)
                     shutil.rmtree(self._folder, ignore_errors=True)
                     code = "curriculum_gone" if isinstance(fault, NotFound) else fault.code
                     raise BadInput(fault.message, code=code) from fault
@@ -148,7 +148,7 @@ class _Import:
                     curriculum_assets.keep_only(session, stored.id, _images_shown(made["course"]))
                 result["curriculum_id"] = stored.id
             # The course first and the job then: in this order, too, a course is removed whose import is cancelled.
-            imports.hold(session, job)
+            units.hold(session, job)
             # Not before: whoever comes after a kill needs what is there.
             event.listen(session, "after_commit", partial(self._forget, upload), once=True)
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from models import curriculum_assets, imports, speech_renditions, wake_files, wake_trainings
+from models import file_owners, imports, wake_trainings
 from models.files import GRACE_SECONDS
+from models.transcription import batches
 from tasks.sweeps import NOTHING, Candidate, Count, Ground, walk
 
 # What servers may say is unchanged, for those who bring their courses up to date every week or so.
@@ -32,11 +33,7 @@ def without_rows(ground: Ground) -> Iterator[Candidate]:
     def known(names: list[str]) -> set[str]:
         ground.breathe()
         with ground.process.database.reading() as session:
-            return (
-                speech_renditions.known_files(session, names)
-                | curriculum_assets.known_files(session, names)
-                | wake_files.known_files(session, names)
-            )
+            return file_owners.known(session, names)
 
     for path in ground.process.files.strays(known):
         if candidate := ground.old_file(path, GRACE_SECONDS):
@@ -78,6 +75,12 @@ def of_trainings(ground: Ground) -> Iterator[Candidate]:
     seconds = ground.age(wake_trainings.KEPT_SECONDS)
     yield from _left(ground, (folders.root,), folders.kept, seconds, wake_trainings.over)
     yield from _left(ground, (folders.uploads,), (), ground.age(GRACE_SECONDS), wake_trainings.over)
+
+
+def of_batches(ground: Ground) -> Iterator[Candidate]:
+    """What batches of sound for transcribers left that ended a while ago, and what was sent for none."""
+    folders, seconds = batches.folders(ground.root), ground.age(batches.KEPT_SECONDS)
+    yield from _left(ground, (folders.root, folders.uploads), folders.kept, seconds, batches.over)
 
 
 def _left(

@@ -9,7 +9,7 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from models import curriculum_assets, lost_files, speech_expiry, wake_files
+from models import file_owners, lost_files, speech_expiry
 from models.files import GRACE_SECONDS
 from models.jobs import retention
 from models.lost_files import Capture, Image
@@ -67,8 +67,7 @@ def _let_go(
     session: Session, ground: Ground, names: Collection[str], keys: Collection[str]
 ) -> dict[str, Candidate | None]:
     """Those of the files that nothing but these clips needs; None for one that was put a moment ago, or is gone."""
-    needed = speech_expiry.needed_by_others(session, names, keys) | curriculum_assets.known_files(session, names)
-    needed |= wake_files.known_files(session, names)
+    needed = speech_expiry.needed_by_others(session, names, keys) | file_owners.known_but_as_speech(session, names)
     path = ground.process.files.path
     return {name: ground.old_file(path(name), GRACE_SECONDS) for name in names if name not in needed}
 

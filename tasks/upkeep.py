@@ -1,4 +1,7 @@
-"""What keeps the queue true: lapsed leases come back, lost doorbells are rung again, the cache stays in bounds."""
+"""What keeps the queue true: lapsed leases come back, lost doorbells are rung again, the cache stays in bounds.
+
+Leases of transcribers are leases, too.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from models import speech_eviction, workers
 from models.events import Doorbell
 from models.jobs import queries, waiters
 from models.metrics import reading
+from models.transcription import assigning
 from tasks import lapses, submit, sweep_rows
 from tasks.process import current
 
@@ -25,6 +29,8 @@ def reclaim() -> None:
     lapses.take_back(process)
     with process.database.transaction() as session:
         waiters.expire(session)
+    with process.database.transaction() as session:
+        assigning.expire(session)
     with process.database.transaction(durable=False) as session:
         waiting = queries.waiting(session)
         able = {lane: workers.able(session, lane) for lane in {job.lane for job in waiting}}

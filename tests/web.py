@@ -115,10 +115,10 @@ class Socket:
 
 @contextmanager
 def serving(log_path: Path, **env: str) -> Iterator[Web]:
-    """A web process with these settings, ready to answer."""
+    """A web process with these settings, ready to answer; on a free port unless ``PORTS`` names one."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port = int(env.get("PORTS", probe.getsockname()[1]))
 
     def answers() -> bool:
         try:

@@ -11,6 +11,7 @@ RESOURCES = (
     *("metrics", "resources", "cleanup"),
     *("errors", "audit"),
     *("info", "wake_training", "wake_models", "wake_cache"),
+    *("transcribing", "transcription_audio", "transcription_agents", "transcription_tasks", "transcription_health"),
     *("openai", "openai_batch"),
     "wake_tests",
 )

@@ -11,6 +11,7 @@ from app import context, surfaces
 from app.http.access import PUBLIC, SIGNED_IN
 from app.http.limits import UNCOUNTED
 from app.surfaces import SHARED, SurfaceBlueprint
+from app.transcribers import source_of
 from config.versions import VERSION
 from models.base import iso, utc_now
 
@@ -73,10 +74,16 @@ def stats() -> dict[str, Any]:
 def collect_stats(here: context.Context) -> dict[str, Any]:
     """The figures of ``GET /api/stats`` and of the ``stats_update`` message."""
     _, size_bytes = here.cached_speech(None)
+    counted, at = here.transcription(source_of(here.settings))
     return {
         "clients_connected": here.hub.clients_connected(),
         "active_sessions": here.active_sessions(None),
         # Whole, as the document shows it: typed clients read an integer.
         "cache_size_mb": round(size_bytes / 2**20),
         "uptime_seconds": int(time.time() - here.started_at),
+        # Of transcription; counted anew every half a minute.
+        "total_unlabeled": counted.unlabeled,
+        "total_locked": counted.locked,
+        "available": counted.available,
+        "last_updated": iso(at),
     }

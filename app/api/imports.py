@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,15 @@ from flask import g, request
 from marshmallow import Schema, fields
 from sqlalchemy.orm import Session
 from webargs import missing
-from werkzeug.datastructures import FileStorage
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from app import context
 from app.callbacks import CallbackUrl, is_private
+from app.http import uploads
 from app.http.access import CLIENT, visible_to
 from app.http.answers import Answer, page_of
 from app.http.offload import offload
 from app.http.parsing import BodyParser, Paging, Text, one_of, refuse_bad_text
+from app.http.uploads import MULTIPART
 from app.imports_shown import ImportShown, SourceList, shown
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import curricula, imports
@@ -36,10 +35,6 @@ from workers.importers.source import FORMATS, SOURCES, Source
 
 # Where courses are read; nobody waits for it.
 LANE = "imports"
-# Beside the file: the other fields, and what stands between them.
-_FORM_BYTES = 2**20
-_COPY_BYTES = 2**18
-_FORM = "multipart/form-data"
 
 
 class FormParser(BodyParser):
@@ -51,7 +46,7 @@ class FormParser(BodyParser):
         Raises:
             Invalid: it is neither, or holds text that cannot be stored.
         """
-        if req.mimetype != _FORM:
+        if req.mimetype != MULTIPART:
             return super().load_json(req, schema)
         found = {name: value for name, value in req.form.items() if name in schema.fields}
         for name, value in found.items():
@@ -105,11 +100,7 @@ IMPORT = Answer(schema=ImportShown)
 CANCELLED = Answer(description="The import, cancelled; where it had ended, a message that it was removed")
 
 
-@blueprint.before_request
-def take_uploads() -> None:
-    """A file may be larger than other bodies; repeated under a key, it is read whole and may not."""
-    if request.method == "POST" and request.mimetype == _FORM and "Idempotency-Key" not in request.headers:
-        request.max_content_length = context.current().settings.max_upload_mb * 2**20 + _FORM_BYTES
+blueprint.before_request(uploads.allow)
 
 
 @blueprint.endpoint("/api/imports", access=CLIENT, answers={200: page_of("imports", ImportShown)})
@@ -141,7 +132,7 @@ def list_sources() -> dict[str, Any]:
 
 @blueprint.endpoint("/api/imports", access=CLIENT, methods=("POST",), answers={202: IMPORT}, refuses=(404,))
 @blueprint.arguments(NewImport)
-@blueprint.doc(requestBody={"content": {_FORM: {"schema": NewUpload}}})
+@blueprint.doc(requestBody={"content": {MULTIPART: {"schema": NewUpload}}})
 def start(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Begins an import. A file (``source=file``) is sent as a form: at most ``MAX_UPLOAD_MB``, with a key 16 MiB."""
     source = SOURCES[body["source"]]
@@ -211,7 +202,7 @@ def _asked(source: Source, body: Mapping[str, Any]) -> dict[str, str]:
     own = [parameter.name for parameter in source.parameters]
     others = {each.name for other in SOURCES.values() for each in other.parameters if each.type != "file"} - set(own)
     for name in sorted(others):
-        if body.get(name) is not None and request.mimetype != _FORM:
+        if body.get(name) is not None and request.mimetype != MULTIPART:
             raise Invalid(f"{name}: source {source.name} does not take it; it takes {', '.join(own)}")
     asked: dict[str, str] = {}
     for parameter in source.parameters:
@@ -249,34 +240,13 @@ def _keep_upload(source: Source, asked: dict[str, str]) -> Path | None:
     """
     if not any(parameter.type == "file" for parameter in source.parameters):
         return None
-    sent = request.files.get("file") if request.mimetype == _FORM else None
+    sent = request.files.get("file") if request.mimetype == MULTIPART else None
     if sent is None:
-        raise Invalid(f"file: source {source.name} needs it, as a part of a body of type {_FORM}")
+        raise Invalid(f"file: source {source.name} needs it, as a part of a body of type {MULTIPART}")
     name = Path((sent.filename or "").replace("\\", "/")).name[:200] or "file"
     refuse_bad_text(name, "file")
     here = context.current()
-    most = here.settings.max_upload_mb * 2**20
     target = imports.folders(here.settings.var_dir).uploads / new_id()
-    offload(_copy, sent, target, most)
+    offload(uploads.keep, sent, target, uploads.most_bytes(), "file")
     asked |= {"upload": target.name, "name": name, "media_type": (sent.content_type or "")[:200]}
     return target
-
-
-def _copy(sent: FileStorage, target: Path, most: int) -> None:
-    """The file, there durably or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    size = 0
-    try:
-        with target.open("xb") as file:
-            while piece := sent.stream.read(_COPY_BYTES):
-                size += len(piece)
-                if size > most:
-                    raise RequestEntityTooLarge(f"The file is larger than {most >> 20} MiB.")
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        if not size:
-            raise Invalid("file: it is empty")
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise

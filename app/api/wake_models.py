@@ -10,20 +10,19 @@ from sqlalchemy.orm import Session
 
 from app import context, wake_zip
 from app.api.wake_training import ZIP
+from app.http import uploads
 from app.http.access import CLIENT, administer
 from app.http.answers import JSON, MESSAGE, Answer, Shown
 from app.http.parsing import Number, Text, one_of
 from app.http.ranges import send_stored
+from app.http.uploads import MULTIPART, FormParser
 from app.surfaces import WAKEWORDS, SurfaceBlueprint
 from app.wake_form import (
-    MULTIPART,
     OPTION_NAMES,
     RECORDINGS,
     RECORDINGS_MAX,
-    FormParser,
     Retraining,
     RetrainingForm,
-    allow_uploads,
     captures_max,
     clips,
 )
@@ -36,7 +35,7 @@ from workers.wakeword.options import MODEL_TYPES, Options
 
 blueprint = SurfaceBlueprint("wake_models", surface=WAKEWORDS, description="Detectors of wake words")
 blueprint.ARGUMENTS_PARSER = FormParser()
-blueprint.before_request(allow_uploads)
+blueprint.before_request(uploads.allow)
 
 
 class Which(Schema):

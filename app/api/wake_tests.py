@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, NoReturn
 
-from flask import Response, g, request
+from flask import Response, g
 from marshmallow import EXCLUDE, Schema, fields
 from sqlalchemy.orm import Session
-from werkzeug.datastructures import FileStorage
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from app import context, wake_device
-from app.http import waiting
+from app.http import uploads, waiting
 from app.http.access import CLIENT, OPERATOR
 from app.http.answers import Answer, Shown
 from app.http.offload import offload
 from app.http.parsing import QueryNumber, Text, refuse_bad_text
+from app.http.uploads import MULTIPART
 from app.sockets.hub import News
 from app.surfaces import WAKEWORDS, SurfaceBlueprint
 from models import wake_models, wake_trainings
@@ -32,10 +30,6 @@ KIND, LANE = "wakeword.listen", "listen"
 # A file that is longer is told where in it the word is.
 LONG_SECONDS = 10.0
 BUSY_SECONDS = 2
-# Beside the file: the other fields, and what stands between them.
-_FORM_BYTES = 2**20
-_COPY_BYTES = 2**18
-_FORM = "multipart/form-data"
 _BAD_SOUND = {"not_audio", "no_sound", "audio_too_long", "bad_sample_rate"}
 # What ends a test although it may go well another time.
 _PASSING = {"worker_lost", "abandoned", "temporarily_unavailable"}
@@ -110,11 +104,7 @@ class DeviceShown(Shown):
     devices = fields.List(fields.String())
 
 
-@blueprint.before_request
-def take_uploads() -> None:
-    """A file may be larger than other bodies; repeated under a key, it is read whole and may not."""
-    if request.method == "POST" and request.mimetype == _FORM and "Idempotency-Key" not in request.headers:
-        request.max_content_length = context.current().settings.max_upload_mb * 2**20 + _FORM_BYTES
+blueprint.before_request(uploads.allow)
 
 
 @blueprint.endpoint(
@@ -125,7 +115,7 @@ def take_uploads() -> None:
     refuses=(404, 409, 503),
 )
 @blueprint.arguments(FileTest, location="form")
-@blueprint.doc(requestBody={"required": True, "content": {_FORM: {"schema": FileTestForm}}})
+@blueprint.doc(requestBody={"required": True, "content": {MULTIPART: {"schema": FileTestForm}}})
 def test_file(form: dict[str, Any]) -> Any:
     """Listens to a whole file: at most 30 minutes and `MAX_UPLOAD_MB`, in any usual format."""
     refuse_bad_text(form["model_id"], "model_id")
@@ -135,7 +125,7 @@ def test_file(form: dict[str, Any]) -> Any:
     threshold = model.threshold if form["threshold"] is None else form["threshold"]
     upload = wake_trainings.folders(here.settings.var_dir).uploads / new_id()
     try:
-        offload(_keep, _sent(), upload, here.settings.max_upload_mb * 2**20)
+        offload(uploads.keep, uploads.sent("audio"), upload, uploads.most_bytes(), "audio")
         result = _heard(model, upload.name, threshold)
     except waiting.ClientGone:
         # Nobody reads this; leaving as a waiter is what frees the worker.
@@ -181,32 +171,6 @@ def _device_shown() -> dict[str, Any]:
     here = context.current()
     with here.database.reading() as session:
         return wake_device.shown(session, here.redis)
-
-
-def _sent() -> FileStorage:
-    """The file of the request.
-
-    Raises:
-        Invalid: there is none.
-    """
-    sent = request.files.get("audio")
-    if sent is None:
-        raise Invalid(f"audio: a file is needed, as a part of a body of type {_FORM}", fields={"audio": ["is missing"]})
-    return sent
-
-
-def _keep(sent: FileStorage, target: Path, most: int) -> None:
-    """Puts the file where the worker finds it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    size = 0
-    with target.open("xb") as file:
-        while piece := sent.stream.read(_COPY_BYTES):
-            size += len(piece)
-            if size > most:
-                raise RequestEntityTooLarge(f"audio: the file is larger than {most >> 20} MiB")
-            file.write(piece)
-    if not size:
-        raise Invalid("audio: the file is empty")
 
 
 def _heard(model: WakeModel, upload: str, threshold: float) -> dict[str, Any]:

@@ -8,18 +8,17 @@ from flask import Response, g
 from marshmallow import EXCLUDE, Schema, fields
 
 from app import context, wake_zip
+from app.http import uploads
 from app.http.access import CLIENT, visible_to
 from app.http.answers import MESSAGE, Answer, Shown
 from app.http.parsing import Count
+from app.http.uploads import MULTIPART, FormParser
 from app.surfaces import WAKEWORDS, SurfaceBlueprint
 from app.wake_form import (
-    MULTIPART,
     RECORDINGS,
     RECORDINGS_MAX,
-    FormParser,
     NewTraining,
     NewTrainingForm,
-    allow_uploads,
     captures_max,
     clips,
 )
@@ -31,7 +30,7 @@ from models.jobs.tables import SUCCEEDED
 
 blueprint = SurfaceBlueprint("wake_training", surface=WAKEWORDS, description="Training detectors of wake words")
 blueprint.ARGUMENTS_PARSER = FormParser()
-blueprint.before_request(allow_uploads)
+blueprint.before_request(uploads.allow)
 
 # More jobs than these are under /api/jobs, page by page.
 JOBS_MAX = 1000

@@ -13,7 +13,7 @@ from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.exceptions import PyJWTError
 
 from app import context
-from app.http import idempotency
+from app.http import idempotency, signed
 from models import accounts, sign_ins, tickets
 from models.accounts import Caller
 
@@ -24,12 +24,15 @@ PUBLIC: Access = None
 ADMIN: Access = frozenset({"admin"})
 OPERATOR: Access = frozenset({"admin", "operator"})
 CLIENT: Access = frozenset({"admin", "operator", "client"})
+TRANSCRIBER: Access = frozenset({"admin", "operator", "agent"})
 SIGNED_IN: Access = frozenset(accounts.ROLES)
 # And whoever holds ``METRICS_TOKEN``, which opens nothing else.
 METRICS: Access = frozenset({"admin", "metrics"})
 
 _ANYBODY = Caller(None, "anybody", "admin")
 _SCRAPER = Caller(None, "metrics", "metrics")
+# Whoever holds ``TZ_SYSTEM_API_KEY``: acts as any transcriber, and runs their work.
+_SYSTEM = Caller(None, "system", "operator")
 
 
 class Unauthorized(Exception):
@@ -113,6 +116,8 @@ def _caller() -> Caller | None:
     here = context.current()
     credential = offered()
     if not credential or "\0" in credential:
+        if signature := request.args.get("signature", ""):
+            return signed.caller(here.settings.secret_key, request.path, signature)
         ticket = request.args.get("ticket", "") if is_socket() else ""
         issued_to = tickets.redeem(here.redis, ticket) if ticket else None
         if issued_to is None:
@@ -121,6 +126,8 @@ def _caller() -> Caller | None:
             return issued_to if issued_to in sign_ins.still(session, [issued_to]) else None
     if same(credential, here.settings.metrics_token):
         return _SCRAPER
+    if same(credential, here.settings.tz_system_api_key):
+        return _SYSTEM
     claims = claims_of(credential)
     with here.database.reading() as session:
         if claims is not None:

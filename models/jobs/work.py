@@ -72,6 +72,20 @@ def claim_job(session: Session, job_id: str, *, node: str, lease_seconds: float)
     return None
 
 
+def hold(session: Session, job: Job) -> None:
+    """Keeps the job the caller's until its transaction ends.
+
+    What a worker stores of a clip is of use to whoever has its job by then; a course or a batch of tasks would be there
+    twice, or though its job was cancelled.
+
+    Raises:
+        LeaseLost: it is not the caller's any more.
+    """
+    mine = select(Job.id).where(Job.id == job.id, Job.token == job.token, Job.state == RUNNING)
+    if session.scalar(mine.with_for_update()) is None:
+        raise LeaseLost(f"{job.kind} {job.id} is not held under {job.token} any more.")
+
+
 def claim_items(session: Session, job_id: str, *, limit: int, node: str, lease_seconds: float) -> list[JobItem]:
     """At most ``limit`` open items of a job, held by the caller, in order; none of a paused or ended job."""
     items = _claim(session, JobItem, job_id, limit=limit, node=node, lease_seconds=lease_seconds)

@@ -58,12 +58,17 @@ def token(app: Flask, account_id: str, *, sign_in: str = "", claims: object = No
         return create_access_token(account_id, additional_claims={"sign_in": sign_in, **(claims or {})}, **kwargs)
 
 
+AGENT = 7
+
+
 def key_of_role(database: Database, role: str, *, expires_at: datetime | None = None) -> dict[str, str]:
     """Headers of a new account of this role."""
     secret = f"a key of {role} {new_id()}"
     with database.transaction() as session:
         account = accounts.create(session, username=new_id(), password=PASSWORD, role=role)
-        accounts.store_key(session, account, name=role, role=role, secret=secret, expires_at=expires_at)
+        key = accounts.store_key(session, account, name=role, role=role, secret=secret, expires_at=expires_at)
+        # Where a transcriber's number is asked for, it is this one.
+        key.agent_id = AGENT if role == "agent" else None
     return {"X-API-Key": secret}
 
 
@@ -219,6 +224,7 @@ def test_login_tells_neither_whether_a_name_exists_nor_whether_it_is_disabled(
 EVERYBODY, SIGNED_IN = {None, *ROLES}, set(ROLES)
 CLIENTS = {"admin", "operator", "client"}
 OPERATORS = {"admin", "operator"}
+TRANSCRIBERS = {"admin", "operator", "agent"}
 MATRIX = {
     "GET /": EVERYBODY,
     "GET /wakewords": EVERYBODY,
@@ -339,6 +345,20 @@ MATRIX = {
     "POST /api/test/file": CLIENTS,
     "GET /api/test/device": CLIENTS,
     "POST /api/test/device": OPERATORS,
+    "POST /api/tasks/request": TRANSCRIBERS,
+    "POST /api/tasks/<int:task_id>/heartbeat": TRANSCRIBERS,
+    "POST /api/tasks/<int:task_id>/submit": TRANSCRIBERS,
+    "POST /api/tasks/<int:task_id>/skip": TRANSCRIBERS,
+    "GET /api/tasks/available/count": TRANSCRIBERS,
+    "GET /api/audio/stream/<int:task_id>/<int:agent_id>": TRANSCRIBERS,
+    "GET /api/audio/peaks/<int:task_id>/<int:agent_id>": TRANSCRIBERS,
+    "GET /api/agents/<int:agent_id>/stats": TRANSCRIBERS,
+    "GET /api/health": TRANSCRIBERS,
+    "POST /api/transcription/import": OPERATORS,
+    "GET /api/transcription/tasks": OPERATORS,
+    "GET /api/transcription/tasks/<int:task_id>": OPERATORS,
+    "POST /api/transcription/tasks/<int:task_id>/unpark": OPERATORS,
+    "GET /api/transcription/kept/<int:assignment_id>": TRANSCRIBERS,
     "SOCKET /api/test/ws/<model_id>": CLIENTS,
     "SOCKET /ws": CLIENTS,
     "SOCKET /ws/audio": CLIENTS,
@@ -351,6 +371,11 @@ def _routes(app: Flask) -> Iterator[tuple[str, str]]:
     for rule in app.url_map.iter_rules():
         for method in {"SOCKET"} if rule.websocket else (rule.methods or set()) - {"HEAD", "OPTIONS"}:
             yield f"{method} {rule.rule}", rule.endpoint
+
+
+def path_of(rule: str) -> str:
+    """Some path of a route."""
+    return re.sub(r"<[^>]+>", "x", re.sub(r"<int:[^>]+>", str(AGENT), rule))
 
 
 def test_every_route_declares_its_access(app: Flask) -> None:
@@ -376,7 +401,7 @@ def test_each_role_may_use_exactly_its_routes(client: FlaskClient, database: Dat
         if method == "SOCKET":
             assert feeds.declared[rule] == allowed
             continue
-        answer = client.open(re.sub(r"<[^>]+>", "x", rule), method=method, headers=headers)
+        answer = client.open(path_of(rule), method=method, headers=headers)
         # What is allowed may be refused for what was asked, but not for who asks.
         refused_for = answer.status_code if answer.status_code in (401, 403) else None
         expected = None if role in allowed else refusal

@@ -46,10 +46,19 @@ def test_an_unknown_kind_is_not_found_naming_those_there_are() -> None:
         kinds.get("no.such")
 
 
+# What waits for others must not hold up upkeep, nor what fetches files those who tell others.
+ELSEWHERE = {
+    "outbox.deliver": "io",
+    "transcription.deliver": "io",
+    "transcription.sync": "imports",
+    "transcription.prepare": "imports",
+}
+
+
 def test_what_the_clock_rings_exists_and_is_dropped_when_it_comes_late() -> None:
     for entry in app.conf.beat_schedule.values():
         assert entry["task"] in app.tasks
-        assert entry["options"]["queue"] == ("io" if entry["task"].startswith("outbox.") else "upkeep")
+        assert entry["options"]["queue"] == ELSEWHERE.get(entry["task"], "upkeep")
         assert entry["options"]["expires"] <= entry["schedule"]
 
 

@@ -21,7 +21,7 @@ from models import webhooks
 from models.db import Database
 from models.jobs.tables import Job
 from models.webhooks import WebhookDelivery
-from tasks import outbox, process
+from tasks import outbox, process, senders
 from tests import making
 from tests.conftest import eventually
 from tests.receiving import Receiver, Reply, receiving
@@ -36,7 +36,7 @@ def receiver(process: object) -> Iterator[Receiver]:
     """Somebody's server; the senders are done before the database is."""
     with receiving() as running:
         yield running
-        eventually(lambda: outbox._at_work.total() == 0, within_seconds=15)
+        eventually(lambda: outbox.senders.at_work == 0, within_seconds=15)
 
 
 def ended(database: Database, url: str) -> Job:
@@ -109,7 +109,7 @@ def test_slow_receivers_neither_hold_the_others_up_nor_the_one_who_rang(database
         jobs = [ended(database, receiver.url()) for _ in range(10)]
         began = time.monotonic()
         outbox.deliver()
-        assert time.monotonic() - began < outbox.PATIENCE_SECONDS + 1.0
+        assert time.monotonic() - began < senders.PATIENCE_SECONDS + 1.0
         eventually(lambda: delivered(database, *jobs), within_seconds=3)
         assert slow.busiest == len(slow.told) == outbox.SENDERS_TO_ONE
         # The rest is for the slow one, and follows without being rung for.
@@ -152,7 +152,7 @@ def test_a_sender_that_fails_as_nobody_foresaw_is_not_missing_afterwards(
         lost = [ended(database, receiver.url(host=f"0x{'0' * number}7f.1")) for number in range(outbox.SENDERS + 1)]
         for _ in lost:
             outbox.deliver()
-        eventually(lambda: outbox._at_work.total() == 0)
+        eventually(lambda: outbox.senders.at_work == 0)
     assert receiver.told == []
     make_due(database)
     outbox.deliver()

@@ -15,8 +15,9 @@ pytest.importorskip("hibari")
 
 from config.versions import AUDIO_FORMATS
 from tests.alexa import RATE, STORY, detector_of_alexa, file_of, spoken
-from workers.audio import codec, demux
+from workers.audio import codec, decoding, demux
 from workers.audio.clip import Clip
+from workers.audio.decoding import Bounds
 from workers.errors import BadInput, Stopped
 from workers.wakeword import hearing
 from workers.wakeword.detector import Detector, Scorer, open_scorer
@@ -96,7 +97,7 @@ def test_nothing_is_made_room_for_that_a_header_merely_says(
     sound = bytes(2 * channels * 100)
     head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(sound), b"WAVE", b"fmt ", 16, 1, channels, rate, 0, 2, 16)
     with pytest.raises(BadInput, match=named):
-        list(hearing._pieces(stored(head + struct.pack("<4sI", b"data", len(sound)) + sound)))
+        list(decoding.pieces(stored(head + struct.pack("<4sI", b"data", len(sound)) + sound), Bounds(60)))
 
 
 def test_a_file_that_is_cut_off_is_heard_as_far_as_it_goes_or_refused(

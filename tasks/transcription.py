@@ -1,0 +1,59 @@
+"""Body of ``transcription.import``: sound that was sent becomes tasks; all of it or, where something is wrong, none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from models.jobs import work as units
+from models.transcription import batches, tasks
+from models.transcription.tasks import NewTask, Sound
+from tasks.folders import going_on_in
+from tasks.run import Done, Work
+from workers.errors import BadInput
+from workers.transcripts import batch, sound
+
+
+def import_batch(work: Work) -> Done:
+    """What was sent as ``upload``, under these ``names`` and with that ``manifest`` (all in ``params``), as tasks."""
+    folders = batches.folders(work.process.settings.var_dir)
+    folder = folders.of_job(work.job.id)
+    with going_on_in(folder, work):
+        place = folders.uploads / work.params["upload"]
+        files = {name: place / str(number) for number, name in enumerate(work.params["names"])}
+        sent = batch.read(files, work.params["manifest"])
+        new: list[NewTask] = []
+        for number, each in enumerate(sent):
+            work.report(number / len(sent), f"file {number + 1} of {len(sent)}")
+            try:
+                with each.unpacked(folder / "sound") as file:
+                    looked = sound.look(file)
+            except BadInput as fault:
+                raise BadInput(f"{each.name!r}: {fault.message}", code=fault.code) from None
+            # Kept by its content: tried again, it is there.
+            stored = Sound(
+                work.process.files.put(looked.content), looked.media_type, looked.duration_seconds, looked.peaks
+            )
+            text = each.said.text
+            new.append(
+                NewTask(
+                    file_name=each.name.rpartition("/")[2],
+                    sound=stored,
+                    language=each.said.language,
+                    draft=None if each.said.gold else text,
+                    gold_text=text if each.said.gold else None,
+                )
+            )
+    result: dict[str, Any] = {}
+
+    def store(session: Session) -> None:
+        units.hold(session, work.job)
+        result["task_ids"] = tasks.add(
+            session,
+            new,
+            account_id=work.job.account_id,
+            double_percent=work.process.settings.transcription_double_percent,
+        )
+
+    return Done(result, store=store)
