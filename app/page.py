@@ -1,4 +1,4 @@
-"""The pages at ``/`` and ``/wakewords``, and their files."""
+"""The pages at ``/``, ``/wakewords`` and ``/transcribe``, and their files."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ def index() -> Response:
 def wakewords() -> Response:
     """The page where wake words are trained and tried."""
     return _send("wakewords.html")
+
+
+@blueprint.endpoint("/transcribe", access=PUBLIC, limit=UNCOUNTED)
+def transcribe() -> Response:
+    """The page where transcribers work."""
+    return _send("transcribe.html")
 
 
 @blueprint.endpoint("/static/<path:name>", access=PUBLIC, limit=UNCOUNTED)

@@ -144,6 +144,7 @@ def main() -> None:
         console.print(f"Training {word!r} with {len(recordings)} recordings ...")
         report = trained(word, recordings, cache_folder, folder / "training", {})
         ours = folder / "training" / "out" / report["files"]["detector"]
+        results.mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / "training" / "out" / report["files"]["det_png"], results / f"wakeword-{folder.name}.png")
         console.print("Listening ...")
         heard = [judged("ours", Ours(ours), clips, cache)]

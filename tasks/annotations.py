@@ -7,7 +7,8 @@ from functools import cache
 
 from models.transcription import delivering
 from models.transcription.delivering import Claimed
-from tasks.process import Process
+from tasks import judging
+from tasks.process import Process, current
 from tasks.senders import Senders
 from workers.clients.label_studio import LabelStudio, Project, TaskGone
 from workers.errors import WorkError
@@ -20,7 +21,8 @@ _RECEIVER = "Label Studio"
 
 
 def deliver() -> None:
-    """Starts senders for what is due, and waits a moment for them."""
+    """Judges what came, starts senders for what is due, and waits a moment for them."""
+    judging.judge(current().database)
     senders.start()
 
 

@@ -108,7 +108,7 @@ def test_every_socket_that_is_declared_is_there(application: Flask) -> None:
 
 
 # A new public route is named here, so that somebody thinks about it.
-PUBLIC = {"/", "/wakewords", "/static/<path:name>", "/api/auth/login", "/api/auth/refresh"}
+PUBLIC = {"/", "/wakewords", "/transcribe", "/static/<path:name>", "/api/auth/login", "/api/auth/refresh"}
 PUBLIC |= {"/flower", "/openapi.json", "/docs", "/docs/<release>/<name>", "/redoc"}
 
 

@@ -46,6 +46,9 @@ def given(database: Database, agent_id: int, choice: Choice = HERE, *, draw: flo
     """What the agent is given."""
     with database.transaction() as session:
         held = assigning.request(session, agent_id, choice, draw=draw)
+        if held is not None:
+            session.refresh(held.assignment)
+            session.refresh(held.task)
         session.expunge_all()
         return held
 

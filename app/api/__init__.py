@@ -11,7 +11,8 @@ RESOURCES = (
     *("metrics", "resources", "cleanup"),
     *("errors", "audit"),
     *("info", "wake_training", "wake_models", "wake_cache"),
-    *("transcribing", "transcription_audio", "transcription_agents", "transcription_tasks", "transcription_health"),
+    *("transcribing", "transcription_audio", "transcription_agents"),
+    *("transcription_tasks", "transcription_managing", "transcription_health"),
     *("openai", "openai_batch"),
     "wake_tests",
 )

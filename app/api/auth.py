@@ -62,6 +62,12 @@ class NewKey(Schema):
     agent_id = Whole(1, MAX_INTEGER, load_default=None, allow_none=True)
 
 
+class Me(users.UserShown):
+    """Who the credential stands for; ``agent_id`` is the transcriber whose key it is."""
+
+    agent_id = fields.Integer(allow_none=True)
+
+
 class KeyListed(Shown):
     """A key, without its secret."""
 
@@ -170,11 +176,11 @@ def ws_ticket() -> dict[str, Any]:
     return {"ticket": ticket, "expires_in": redis_keys.TICKET_SECONDS}
 
 
-@blueprint.endpoint("/api/auth/me", access=SIGNED_IN, answers={200: users.USER}, refuses=(404,))
+@blueprint.endpoint("/api/auth/me", access=SIGNED_IN, answers={200: Answer(schema=Me)}, refuses=(404,))
 def me() -> dict[str, Any]:
     """Who the credential stands for, and the role that counts."""
     with context.current().database.reading() as session:
-        return users.shown(_own(session)) | {"role": g.caller.role}
+        return users.shown(_own(session)) | {"role": g.caller.role, "agent_id": g.caller.agent_id}
 
 
 @blueprint.endpoint(

@@ -190,7 +190,7 @@ def list_tasks(query: dict[str, Any]) -> dict[str, Any]:
     """Tasks in the order of their numbers."""
     with context.current().database.snapshot() as session:
         found, total = tasks.page(session, **query)
-        shown = [_shown(task) for task in found]
+        shown = [task_shown(task) for task in found]
     return {"tasks": shown, "total": total, "limit": query["limit"], "offset": query["offset"]}
 
 
@@ -200,7 +200,7 @@ def get_task(task_id: int) -> dict[str, Any]:
     with context.current().database.snapshot() as session:
         task = tasks.get(session, task_id)
         history = [_assignment(*each) for each in tasks.history(session, task_id)]
-        return _shown(task) | {"assignments": history}
+        return task_shown(task) | {"assignments": history}
 
 
 @blueprint.endpoint(
@@ -214,7 +214,7 @@ def get_task(task_id: int) -> dict[str, Any]:
 def unpark_task(task_id: int) -> dict[str, Any]:
     """Gives out again a task that many skipped; their skips are forgiven."""
     with context.current().database.transaction() as session:
-        return _shown(tasks.unpark(session, task_id))
+        return task_shown(tasks.unpark(session, task_id))
 
 
 @blueprint.endpoint(
@@ -258,7 +258,8 @@ def _keep_files(folder: Path) -> list[str]:
     return names
 
 
-def _shown(task: Task) -> dict[str, Any]:
+def task_shown(task: Task) -> dict[str, Any]:
+    """A task as managers see it."""
     return {
         "id": task.id,
         "state": task.state,

@@ -27,7 +27,7 @@ export async function api(path, options) {
   const told = await answer.json().catch(() => null);
   const wait = Number(answer.headers.get("Retry-After"));
   // Some surfaces put a word for programs into "error", and the sentence for people beside it.
-  const fault = new Error((told?.message || told?.error || `The server answered ${answer.status}.`) + (wait > 0 ? ` Try again in ${span(wait)}.` : ""));
+  const fault = new Error((told?.message || told?.error || told?.detail || `The server answered ${answer.status}.`) + (wait > 0 ? ` Try again in ${span(wait)}.` : ""));
   fault.status = answer.status;
   if (answer.status === 401 && !$("app").hidden) { // while signing in, the form itself says what is wrong
     fault.signedOut = true;
@@ -61,7 +61,7 @@ export function signOut(reason = "") {
 /** Begins the page: ``enter`` is called when somebody is signed in; a key has to open the path ``door`` for that. */
 export function begin({ door, enter }) {
   function start() {
-    for (const id of ["app", "nav", "connection", "sign-out"]) $(id).hidden = !credential.token;
+    for (const id of ["app", "nav", "connection", "sign-out"]) $(id)?.toggleAttribute("hidden", !credential.token); // not every page has all
     $("login").hidden = Boolean(credential.token);
     notice("");
     tell("login-error", credential.reason);

@@ -58,10 +58,10 @@ _CLAIM = """
     )
     INSERT INTO transcription_assignments (task_id, agent_id, slot, state, lease_until)
     SELECT taken.id, :agent, (
-        SELECT min(slot) FROM generate_series(1, taken.taken) slot
+        SELECT min(number) FROM generate_series(1, taken.taken) number
         WHERE NOT EXISTS (
             SELECT FROM transcription_assignments held
-            WHERE held.task_id = taken.id AND held.slot = slot AND held.state IN ('active', 'accepted')
+            WHERE held.task_id = taken.id AND held.slot = number AND held.state IN ('active', 'accepted')
         )
     ), 'active', now() + CAST(:lease AS interval)
     FROM taken

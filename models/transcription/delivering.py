@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Update, func, select, update
 from sqlalchemy.orm import Session
 
 from models.base import utc_now
@@ -79,7 +79,7 @@ def task_is_gone(session: Session, claimed: Claimed, problem: str) -> None:
     row = session.scalars(select(Annotation).where(Annotation.id == claimed.id).with_for_update()).one()
     if row.state != PENDING or row.attempts != claimed.attempt:
         return
-    task.state, task.problem = GONE, problem
+    task.state, task.problem, task.taken = GONE, problem, task.taken - 1
     row.state, row.problem = REFUSED, problem
     session.execute(update(Assignment).where(Assignment.id == row.assignment_id).values(state=VOID, reason=problem))
     session.flush()
@@ -96,7 +96,7 @@ def waiting(session: Session) -> tuple[int, float]:
     return count, float(oldest or 0.0)
 
 
-def _of(claimed: Claimed):  # type: ignore[no-untyped-def]
+def _of(claimed: Claimed) -> Update:
     return update(Annotation).where(
         Annotation.id == claimed.id, Annotation.state == PENDING, Annotation.attempts == claimed.attempt
     )

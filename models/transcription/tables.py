@@ -59,7 +59,10 @@ class Task(Base):
     draft: Mapped[str | None]
     # What is right, of a task that is known: it is for finding out how well people hear.
     gold_text: Mapped[str | None]
-    # What a manager decided where two texts differ.
+    # Shares of words and of characters in which its two texts differ, once there are two.
+    word_difference: Mapped[float | None]
+    character_difference: Mapped[float | None]
+    # What a manager decided where they do.
     final_text: Mapped[str | None]
     # Skips from before this are forgiven.
     skips_count_from: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -170,7 +173,7 @@ class Annotation(Base):
     # While it is being written it lies ahead of the attempt: whoever dies over it is followed by another then.
     due_at: Mapped[datetime] = mapped_column(server_default=func.now())
     problem: Mapped[str | None]
-    # Shares of words and characters that differ from what is right, of a task that is known.
+    # Of a task whose text is known.
     word_error_rate: Mapped[float | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     written_at: Mapped[datetime | None]

@@ -16,7 +16,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, update
 from urllib3.exceptions import ProtocolError
 
-from app import bundles, context, deployments
+from app import context, deployments
+from app.http import zips
 from models import speech_clips
 from models.db import Database
 from models.jobs.tables import Job, JobItem
@@ -130,8 +131,8 @@ def test_a_bundle_is_sent_while_it_is_put_together_in_bounded_memory(
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert sum(pieces) > size_bytes
-    assert max(pieces) < 3 * bundles.BLOCK_BYTES
-    assert most < 8 * bundles.BLOCK_BYTES
+    assert max(pieces) < 3 * zips.BLOCK_BYTES
+    assert most < 8 * zips.BLOCK_BYTES
 
 
 def grow(mine: Deployments, database: Database, deployment_id: str, megabytes: int) -> int:

@@ -16,7 +16,7 @@ from tests.pages import Loaded
 from workers.wakeword.options import MODEL_TYPES, Options
 
 STATIC = Path(pages.__file__).parent / "static"
-PAGES = ("/", "/wakewords")
+PAGES = ("/", "/wakewords", "/transcribe")
 
 
 def policy(header: str) -> dict[str, set[str]]:
@@ -54,7 +54,14 @@ def loaded(client: FlaskClient, path: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize(("path", "own"), [("/", "/static/app.js"), ("/wakewords", "/static/capture.js")])
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        ("/", "/static/app.js"),
+        ("/wakewords", "/static/capture.js"),
+        ("/transcribe", "/static/transcribe_player.js"),
+    ],
+)
 def test_everything_a_page_loads_is_there(lasting_client: FlaskClient, path: str, own: str) -> None:
     assets = loaded(lasting_client, path)
     assert {own, "/static/style.css", "/static/session.js"} <= assets
@@ -100,9 +107,12 @@ def test_nothing_but_the_pages_files_is_served(lasting_client: FlaskClient, path
     assert b"import" not in answer.data
 
 
-def test_each_page_leads_to_the_other(lasting_client: FlaskClient) -> None:
-    assert '<a href="/wakewords">Wake words</a>' in lasting_client.get("/").text
-    assert '<a href="/">Courses</a>' in lasting_client.get("/wakewords").text
+@pytest.mark.parametrize("path", PAGES)
+def test_each_page_leads_to_the_others(lasting_client: FlaskClient, path: str) -> None:
+    text = lasting_client.get(path).text
+    for other in PAGES:
+        assert (f'<a href="{other}">' in text) != (other == path)
+        assert (f'<a href="{other}" aria-current="page">' in text) == (other == path)
 
 
 class Fields(HTMLParser):

@@ -40,6 +40,8 @@ def upgrade() -> None:
         sa.Column("language", sa.Text(), nullable=True),
         sa.Column("draft", sa.Text(), nullable=True),
         sa.Column("gold_text", sa.Text(), nullable=True),
+        sa.Column("word_difference", sa.Double(), nullable=True),
+        sa.Column("character_difference", sa.Double(), nullable=True),
         sa.Column("final_text", sa.Text(), nullable=True),
         sa.Column("skips_count_from", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("problem", sa.Text(), nullable=True),
