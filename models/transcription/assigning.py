@@ -37,18 +37,21 @@ _RENEWED_AGO = timedelta(seconds=30)
 
 
 # Takes the first task that the agent may have: one statement, so that it is theirs or nobody's. Of the slots up to the
-# number that is taken now, one is free. ``known`` says whether it is to be one whose text is known.
+# number that is taken now, one is free. What was skipped lately is looked up once, not for each task: it may all stand
+# at the head of the queue. ``known`` says whether it is to be one whose text is known.
 _CLAIM = """
     WITH free AS (
         SELECT task.id FROM transcription_tasks task
         WHERE task.source = :source AND task.state = 'open' AND task.taken < task.slots
             AND task.gold_text IS {known}
-            AND NOT EXISTS (
-                SELECT FROM transcription_assignments own
-                WHERE own.task_id = task.id AND own.agent_id = :agent
-                    AND (own.state IN ('active', 'accepted')
-                        OR own.state = 'skipped' AND own.ended_at > now() - CAST(:cooldown AS interval))
+            AND task.id NOT IN (
+                SELECT task_id FROM transcription_assignments
+                WHERE agent_id = :agent AND state = 'skipped' AND ended_at > now() - CAST(:cooldown AS interval)
             )
+            AND (task.slots = 1 OR NOT EXISTS (
+                SELECT FROM transcription_assignments own
+                WHERE own.task_id = task.id AND own.agent_id = :agent AND own.state IN ('active', 'accepted')
+            ))
         ORDER BY task.queued_at, task.id
         LIMIT 1
         FOR UPDATE OF task SKIP LOCKED

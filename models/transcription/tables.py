@@ -139,12 +139,12 @@ class Assignment(Base):
             postgresql_where=sql("state IN ('active', 'accepted')"),
         ),
         Index("ix_transcription_assignments_lease", "lease_until", postgresql_where=sql("state = 'active'")),
-        # Who skipped what, and when.
+        # What an agent skipped lately.
         Index(
             "ix_transcription_assignments_skipped",
             "agent_id",
-            "task_id",
             "ended_at",
+            "task_id",
             postgresql_where=sql("state = 'skipped'"),
         ),
         Index("ix_transcription_assignments_task_id_agent_id", "task_id", "agent_id"),

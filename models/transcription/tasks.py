@@ -19,6 +19,7 @@ from models.transcription.tables import (
     BROKEN,
     BUILT_IN,
     DONE,
+    EXPIRED,
     GONE,
     LABEL_STUDIO,
     NEW,
@@ -128,14 +129,19 @@ def take_over(session: Session, found: Sequence[Found], *, double_percent: int) 
 
 
 def mark_gone(session: Session, ids: Collection[int], problem: str) -> list[int]:
-    """Tasks of Label Studio that are no more there are given to nobody; which of these there were."""
+    """Tasks of Label Studio that are no more there are given to nobody, and are in nobody's hands; which there were."""
     gone = (
         update(Task)
         .where(Task.id.in_(list(ids)), Task.source == LABEL_STUDIO, Task.state != GONE)
         .values(state=GONE, problem=problem)
         .returning(Task.id)
     )
-    return list(session.scalars(gone))
+    there_were = list(session.scalars(gone))
+    held = update(Assignment).where(Assignment.task_id.in_(there_were), Assignment.state == ACTIVE)
+    ended = held.values(state=EXPIRED, ended_at=func.now(), reason=problem).returning(Assignment.task_id)
+    for task_id in session.scalars(ended).all():
+        session.execute(update(Task).where(Task.id == task_id).values(taken=Task.taken - 1))
+    return there_were
 
 
 def there(session: Session) -> set[int]:
@@ -164,6 +170,11 @@ def prepared(session: Session, task_id: int, sound: Sound) -> None:
 def broken(session: Session, task_id: int, problem: str) -> None:
     """The task's sound cannot be used: it is given to nobody until it is another."""
     session.execute(update(Task).where(Task.id == task_id, Task.state == NEW).values(state=BROKEN, problem=problem))
+
+
+def put_off(session: Session, task_id: int) -> None:
+    """The task's sound could not be fetched now: others come first."""
+    session.execute(update(Task).where(Task.id == task_id, Task.state == NEW).values(queued_at=func.clock_timestamp()))
 
 
 def released(session: Session, *, limit: int = 500) -> int:

@@ -107,7 +107,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_transcription_assignments_skipped",
         "transcription_assignments",
-        ["agent_id", "task_id", "ended_at"],
+        ["agent_id", "ended_at", "task_id"],
         unique=False,
         postgresql_where=sa.text("state = 'skipped'"),
     )
