@@ -40,11 +40,17 @@ def create_key(arguments: Namespace) -> int:
         account = accounts.find(session, arguments.user)
         if account is None:
             raise NotFound(f"There is no user {arguments.user!r}.")
-        key, secret = accounts.create_key(session, account, name=arguments.name, role=arguments.role, expires_at=ends)
+        agent = arguments.agent
+        # Whoever is one transcriber is no more than that.
+        role = arguments.role if agent is None else "agent"
+        key, secret = accounts.create_key(
+            session, account, name=arguments.name, role=role, expires_at=ends, agent_id=agent
+        )
     if arguments.json:
         show_json(_shown(key, account.username) | {"key": secret})
         return OK
-    print(f"Key {key.id} of {account.username} ({key.role}), {f'until {moment(ends)}' if ends else 'for good'}.")
+    whose = key.role if agent is None else f"transcriber {agent}"
+    print(f"Key {key.id} of {account.username} ({whose}), {f'until {moment(ends)}' if ends else 'for good'}.")
     print(f"Shown this once, for the header X-API-Key: {secret}")
     return OK
 
@@ -75,12 +81,13 @@ def revoke_key(arguments: Namespace) -> int:
     return OK
 
 
-def _shown(key: ApiKey, username: str) -> dict[str, str | None]:
+def _shown(key: ApiKey, username: str) -> dict[str, str | int | None]:
     return {
         "id": key.id,
         "name": key.name,
         "user": username,
         "role": key.role,
+        "agent_id": key.agent_id,
         "created_at": iso(key.created_at),
         "expires_at": iso(key.expires_at),
         "last_used_at": iso(key.last_used_at),

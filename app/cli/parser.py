@@ -121,6 +121,7 @@ def _accounts(commands: Commands) -> None:
     _json(key).add_argument("name", metavar="NAME", help="what it is for")
     key.add_argument("--user", default="admin", help="whose it is (default: admin)")
     key.add_argument("--role", help="what it may do (default: what its user may)")
+    key.add_argument("--agent", type=_count, metavar="NUMBER", help="the transcriber it acts as, and as nobody else")
     key.add_argument("--expires-days", type=_count, metavar="DAYS", help="when it ends (default: never)")
     _json(_add(keys, "list", "accounts:list_keys", "database", "every key, without its secret"))
     _id(_json(_add(keys, "revoke", "accounts:revoke_key", "database", "end a key at once")))

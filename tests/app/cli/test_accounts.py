@@ -87,6 +87,15 @@ def test_a_key_opens_until_it_is_revoked(run: Run, database: Database) -> None:
     assert (again.status, again.err) == (1, f"There is no API key {made['id']!r}.\n")
 
 
+def test_a_transcribers_key_acts_as_that_transcriber(run: Run, database: Database) -> None:
+    made = run("keys", "create", "ann", "--agent", "7", "--json").json
+    assert (made["role"], made["agent_id"]) == ("agent", 7)
+    with database.transaction() as session:
+        caller = accounts.caller_of_key(session, made["key"])
+    assert caller is not None
+    assert (caller.role, caller.agent_id) == ("agent", 7)
+
+
 def test_the_list_of_keys_has_no_secrets(run: Run, database: Database) -> None:
     secret = run("keys", "create", "phone", "--json").json["key"]
     listed, shown = run("keys", "list", "--json"), run("keys", "list")
