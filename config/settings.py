@@ -264,6 +264,9 @@ class Settings:
     transcription_gold_percent: int = field(
         metadata=number(0, "How many of a hundred tasks given out are ones whose text is known.", low=0, high=100)
     )
+    transcription_drafts: bool = field(
+        metadata=switch(False, "Whether a recogniser writes drafts of English sound for transcribers (`make listen`).")
+    )
     label_studio_url: str = field(
         metadata=url(_HTTP, "The Label Studio whose tasks are transcribed; without one, those that are imported here.")
     )

@@ -45,6 +45,7 @@ KINDS: dict[str, Kind] = {
         # Somebody waits to hear whether a word is in a file.
         Kind("wakeword.listen", "tasks.wake_listen:listen", live=True, id_prefix="listen_", lease_seconds=10.0),
         Kind("transcription.import", "tasks.transcription:import_batch", id_prefix="transcripts_"),
+        Kind("transcription.draft", "tasks.drafts:draft", sliced=True, id_prefix="drafts_"),
         Kind("upkeep.cleanup", "tasks.cleanup:clean", id_prefix="cleanup_", admin_only=True),
     )
 }

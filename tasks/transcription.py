@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from models.jobs import work as units
 from models.transcription import batches, tasks
 from models.transcription.tasks import NewTask, Sound
+from tasks import drafts
 from tasks.folders import going_on_in
 from tasks.run import Done, Work
 from workers.errors import BadInput
@@ -55,5 +56,6 @@ def import_batch(work: Work) -> Done:
             account_id=work.job.account_id,
             double_percent=work.process.settings.transcription_double_percent,
         )
+        drafts.plan(session, work.process.settings, result["task_ids"], account_id=work.job.account_id)
 
     return Done(result, store=store)
