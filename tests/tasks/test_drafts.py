@@ -81,7 +81,9 @@ def test_real_speech_becomes_a_draft_and_what_somebody_wrote_meanwhile_stays(
     from workers.tts.speak import speak
 
     engine = provider.load("hibari", Device("cpu", 2))
-    clip = speak(engine, "The train to London leaves at seven in the morning.", voice="heart").clip
+    clip = speak(
+        engine, "The train to London leaves at seven in the morning.", voice="heart", speed=1.0, report=lambda *_: None
+    ).clip
     content = io.BytesIO()
     soundfile.write(content, clip.samples, clip.sample_rate_hz, format="WAV")
     sound = Sound(process.files.put(content.getvalue()), "audio/wav", clip.duration_seconds, [100])
