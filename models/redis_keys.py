@@ -19,6 +19,9 @@ METRICS_TOTAL = "metrics:total"
 
 # Set when all tasks of Label Studio were looked at; lives until they are looked at again (tasks/label_studio.py).
 LABEL_STUDIO_LOOKED_AT = "label_studio:looked"
+# Set when a webhook of Label Studio's had it looked at; those after it in so many seconds leave that to the clock.
+LABEL_STUDIO_RUNG = "label_studio:rung"
+LABEL_STUDIO_RUNG_SECONDS = 5
 
 # Lives for ever: the device that was chosen for testing wake words.
 WAKE_DEVICE = "wakeword:device"

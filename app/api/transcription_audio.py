@@ -66,11 +66,15 @@ def _in_hands(task_id: int, agent_id: int) -> Task:
         NotFound: there is no such task, or no sound of it.
     """
     act_as(agent_id)
-    with context.current().database.transaction(durable=False) as session:
-        try:
-            task = assigning.renew(session, task_id, agent_id).task
-        except NotAssigned:
-            raise Forbidden(NOT_ASSIGNED) from None
-    if task.file is None:
+    database = context.current().database
+    try:
+        with database.reading() as session:
+            held = assigning.held(session, task_id, agent_id)
+        if held.renewal_due:
+            with database.transaction(durable=False) as session:
+                assigning.renew(session, task_id, agent_id)
+    except NotAssigned:
+        raise Forbidden(NOT_ASSIGNED) from None
+    if held.task.file is None:
         raise NotFound("Audio file not found", task_id=task_id)
-    return task
+    return held.task

@@ -9,7 +9,7 @@ const SPEEDS = [0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.75, 2];
 const audio = $("player");
 const wave = $("wave");
 const canvas = wave.querySelector("canvas");
-const now = { turn: 0, peaks: [], length: 0, source: "", stopped: false, used: () => {} };
+const now = { turn: 0, peaks: [], length: 0, source: "", chosen: false, used: () => {} };
 audio.preservesPitch = true;
 
 const tenths = (s) => `${clock(s)}.${Math.floor((s % 1) * 10)}`;
@@ -37,7 +37,7 @@ export function unload() {
   audio.pause();
   audio.removeAttribute("src");
   audio.load();
-  Object.assign(now, { turn: now.turn + 1, peaks: [], length: 0, source: "", stopped: false, used: () => {} });
+  Object.assign(now, { turn: now.turn + 1, peaks: [], length: 0, source: "", chosen: false, used: () => {} });
   tell("sound-error", "");
   $("sound-again").hidden = true;
   $("time-all").textContent = "";
@@ -48,14 +48,14 @@ export function toggle() {
   if (!now.source) return;
   now.used();
   if (!audio.paused) return audio.pause();
-  if (now.stopped && !audio.ended) audio.currentTime = Math.max(0, audio.currentTime - REWIND);
+  if (!now.chosen && !audio.ended) audio.currentTime = Math.max(0, audio.currentTime - REWIND);
   audio.play().catch((fault) => { if (fault.name === "NotAllowedError") tell("sound-error", "The browser did not let the sound begin. Press Play."); });
 }
 
 function seek(seconds) {
   if (!now.source) return;
   now.used();
-  now.stopped = false; // who chose a place begins there
+  now.chosen = true; // who chose a place begins there
   audio.currentTime = Math.max(0, Math.min(seconds, length()));
   paint();
 }
@@ -117,8 +117,8 @@ function showState() {
   $("play").firstElementChild.className = `icon ${playing ? "pause" : "play"}`;
   $("play-text").textContent = playing ? "Pause" : "Play";
 }
-audio.addEventListener("play", () => { showState(); follow(); });
-audio.addEventListener("pause", () => { now.stopped = audio.currentTime > 0 && !audio.ended; showState(); paint(); });
+audio.addEventListener("play", () => { now.chosen = false; showState(); follow(); });
+audio.addEventListener("pause", () => { showState(); paint(); });
 for (const event of ["seeked", "loadedmetadata", "ended"]) audio.addEventListener(event, paint);
 audio.addEventListener("loadedmetadata", () => {
   wave.ariaValueMax = length().toFixed(1);

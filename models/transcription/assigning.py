@@ -36,9 +36,10 @@ COOLDOWN = timedelta(minutes=30)
 _RENEWED_AGO = timedelta(seconds=30)
 
 
-# Takes the first task that the agent may have: one statement, so that it is theirs or nobody's. Of the slots up to the
-# number that is taken now, one is free. What was skipped lately is looked up once, not for each task: it may all stand
-# at the head of the queue. ``known`` says whether it is to be one whose text is known.
+# Takes the first task that the agent may have: one statement, so that it is theirs or nobody's. What was skipped lately
+# is looked up once, not for each task: it may all stand at the head of the queue. The task's row is seen as it is by
+# now, the slots of others as they were at the beginning: a few more than are taken are looked at, and a slot that
+# another got meanwhile is no slot (see ``_claim``). ``known`` says whether it is to be one whose text is known.
 _CLAIM = """
     WITH free AS (
         SELECT task.id FROM transcription_tasks task
@@ -57,18 +58,21 @@ _CLAIM = """
         FOR UPDATE OF task SKIP LOCKED
     ), taken AS (
         UPDATE transcription_tasks task SET taken = task.taken + 1 FROM free WHERE task.id = free.id
-        RETURNING task.id, task.taken
+        RETURNING task.id, task.taken, task.slots
+    ), made AS (
+        INSERT INTO transcription_assignments (task_id, agent_id, slot, state, lease_until)
+        SELECT taken.id, :agent, (
+            SELECT min(number) FROM generate_series(1, least(taken.slots, taken.taken + 100)) number
+            WHERE NOT EXISTS (
+                SELECT FROM transcription_assignments held
+                WHERE held.task_id = taken.id AND held.slot = number AND held.state IN ('active', 'accepted')
+            )
+        ), 'active', now() + CAST(:lease AS interval)
+        FROM taken
+        ON CONFLICT DO NOTHING
+        RETURNING id
     )
-    INSERT INTO transcription_assignments (task_id, agent_id, slot, state, lease_until)
-    SELECT taken.id, :agent, (
-        SELECT min(number) FROM generate_series(1, taken.taken) number
-        WHERE NOT EXISTS (
-            SELECT FROM transcription_assignments held
-            WHERE held.task_id = taken.id AND held.slot = number AND held.state IN ('active', 'accepted')
-        )
-    ), 'active', now() + CAST(:lease AS interval)
-    FROM taken
-    RETURNING id, task_id
+    SELECT taken.id AS task_id, made.id FROM taken LEFT JOIN made ON true
 """
 _CLAIMS = {gold: text(_CLAIM.format(known="NOT NULL" if gold else "NULL")) for gold in (False, True)}
 
@@ -94,10 +98,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Held:
-    """A task in an agent's hands."""
+    """A task in an agent's hands. ``renewal_due``: their lease was last renewed more than a moment ago."""
 
     assignment: Assignment
     task: Task
+    renewal_due: bool = False
 
 
 def request(session: Session, agent_id: int, choice: Choice, *, draw: float = 1.0) -> Held | None:
@@ -118,13 +123,31 @@ def request(session: Session, agent_id: int, choice: Choice, *, draw: float = 1.
         return None
     wants_gold = draw * 100 < choice.gold_share
     for gold in (True, False) if wants_gold else (False,):
-        taken = session.execute(
-            _CLAIMS[gold],
-            {"agent": agent_id, "source": choice.source, "cooldown": COOLDOWN, "lease": LEASE},
-        ).one_or_none()
-        if taken is not None:
-            return Held(session.get_one(Assignment, taken.id), session.get_one(Task, taken.task_id))
+        found = _claim(session, agent_id, choice.source, gold=gold)
+        if found is not None:
+            return found
     return None
+
+
+def held(session: Session, task_id: int, agent_id: int) -> Held:
+    """What the agent holds; one statement, as it is asked with every piece of sound.
+
+    Raises:
+        NotFound: there is no such task.
+        NotAssigned: it is not in their hands (any more).
+    """
+    mine = (Assignment.task_id == Task.id) & (Assignment.agent_id == agent_id) & (Assignment.state == ACTIVE)
+    found = session.execute(
+        select(Task, Assignment, Assignment.lease_until < func.now() + LEASE - _RENEWED_AGO)
+        .outerjoin(Assignment, mine & (Assignment.lease_until > func.now()))
+        .where(Task.id == task_id)
+    ).one_or_none()
+    if found is None:
+        raise NotFound("Task not found", task_id=task_id)
+    task, assignment, due = found
+    if assignment is None:
+        raise NotAssigned
+    return Held(assignment, task, renewal_due=due)
 
 
 def renew(session: Session, task_id: int, agent_id: int) -> Held:
@@ -134,25 +157,15 @@ def renew(session: Session, task_id: int, agent_id: int) -> Held:
         NotFound: there is no such task.
         NotAssigned: it is not in their hands (any more).
     """
-    held = _held(session, task_id, agent_id)
-    if held.assignment.lease_until < _now(session) + LEASE - _RENEWED_AGO:
+    found = held(session, task_id, agent_id)
+    if found.renewal_due:
         # Only the one who holds it renews: nobody waits for this row but who takes the task back.
-        session.refresh(held.assignment, with_for_update=True)
-        if held.assignment.state != ACTIVE:
+        session.refresh(found.assignment, with_for_update=True)
+        if found.assignment.state != ACTIVE:
             raise NotAssigned
-        _renew(held.assignment)
+        _renew(found.assignment)
         session.flush()
-    return held
-
-
-def held(session: Session, task_id: int, agent_id: int) -> Held:
-    """What the agent holds.
-
-    Raises:
-        NotFound: there is no such task.
-        NotAssigned: it is not in their hands (any more).
-    """
-    return _held(session, task_id, agent_id)
+    return found
 
 
 def skip(session: Session, task_id: int, agent_id: int, reason: str | None, choice: Choice) -> Task:
@@ -224,15 +237,14 @@ def latest(session: Session, task_id: int, agent_id: int) -> Assignment | None:
     return session.scalars(own, execution_options={"populate_existing": True}).one_or_none()
 
 
-def _held(session: Session, task_id: int, agent_id: int) -> Held:
-    task = session.get(Task, task_id)
-    if task is None:
-        raise NotFound("Task not found", task_id=task_id)
-    own = (Assignment.task_id == task_id, Assignment.agent_id == agent_id, Assignment.state == ACTIVE)
-    found = session.scalar(select(Assignment).where(*own, Assignment.lease_until > func.now()))
-    if found is None:
-        raise NotAssigned
-    return Held(found, task)
+def _claim(session: Session, agent_id: int, source: str, *, gold: bool) -> Held | None:
+    values = {"agent": agent_id, "source": source, "cooldown": COOLDOWN, "lease": LEASE}
+    while (taken := session.execute(_CLAIMS[gold], values).one_or_none()) is not None:
+        if taken.id is not None:
+            return Held(session.get_one(Assignment, taken.id), session.get_one(Task, taken.task_id))
+        # Of a task with several slots another one was taken at this very moment, and was not seen yet; now it is.
+        session.execute(update(Task).where(Task.id == taken.task_id).values(taken=Task.taken - 1))
+    return None
 
 
 def _of_agent(session: Session, agent_id: int) -> Assignment | None:

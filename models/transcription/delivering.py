@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -84,6 +85,11 @@ def task_is_gone(session: Session, claimed: Claimed, problem: str) -> None:
     session.execute(update(Assignment).where(Assignment.id == row.assignment_id).values(state=VOID, reason=problem))
     session.flush()
     ledger.reverse(session, row, problem)
+
+
+def is_ours(session: Session, unique_ids: Collection[str]) -> bool:
+    """Whether one of these names at Label Studio is that of a text from here."""
+    return session.scalar(select(Annotation.id).where(Annotation.unique_id.in_(list(unique_ids))).limit(1)) is not None
 
 
 def waiting(session: Session) -> tuple[int, float]:

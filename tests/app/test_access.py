@@ -369,6 +369,7 @@ MATRIX = {
     "GET /api/transcription/review": OPERATORS,
     "POST /api/transcription/tasks/<int:task_id>/decide": OPERATORS,
     "GET /api/transcription/export": OPERATORS,
+    "POST /api/transcription/label-studio/webhook": EVERYBODY,
     "SOCKET /api/test/ws/<model_id>": CLIENTS,
     "SOCKET /ws": CLIENTS,
     "SOCKET /ws/audio": CLIENTS,
@@ -417,6 +418,9 @@ def test_each_role_may_use_exactly_its_routes(client: FlaskClient, database: Dat
         expected = None if role in allowed else refusal
         if route in ("POST /api/auth/login", "POST /api/auth/refresh"):
             assert answer.status_code == 400
+        elif route == "POST /api/transcription/label-studio/webhook":
+            # It takes a secret that is nobody's credential.
+            assert answer.status_code == 401
         else:
             assert refused_for == expected, (route, answer.text)
 

@@ -24,6 +24,7 @@ SPEAK = Request("POST", "/api/tts", {"Content-Type": "application/json"})
 
 # Paths of decisions.md that are tested in this folder.
 HERE = {
+    "POST /api/transcription/import",
     "GET /health",
     "GET /api/stats",
     "GET /api/jobs",
