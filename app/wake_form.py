@@ -35,6 +35,10 @@ RECORDINGS_MAX = 5
 WORD_LETTERS = (2, 30)
 # Paths of ours among those of models.
 _TAKEN_WORDS = ("compare",)
+# Letters and marks that nobody sees (Unicode's Default_Ignorable_Code_Point): fillers, joiners, variation selectors.
+_UNSEEN = frozenset(
+    map(chr, [0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0, *range(0x180B, 0x1810), *range(0xFE00, 0xFE10)])
+) | frozenset(map(chr, range(0xE0100, 0xE01F0)))
 _TRUE, _FALSE = {"true", "1", "on", "yes"}, {"false", "0", "off", "no"}
 
 
@@ -58,7 +62,7 @@ class WakeWord(Text):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         word = " ".join(unicodedata.normalize("NFC", str(value)).split())
-        wrong = [letter for letter in word if not letter.isalpha() and letter != " "]
+        wrong = [letter for letter in word if letter != " " and not _is_written(letter)]
         if wrong:
             raise ValidationError(f"{word[:60]!r} holds {wrong[0]!r}; a wake word is of letters and spaces only")
         if word.lower() in _TAKEN_WORDS:
@@ -67,6 +71,11 @@ class WakeWord(Text):
         if not least <= len(word) <= most:
             raise ValidationError(f"{word[:60]!r} has {len(word)} letters; {least} to {most} are allowed")
         return word
+
+
+def _is_written(character: str) -> bool:
+    """Whether it is a letter, or a mark that belongs to one (vowels of Hindi, tones), and one can see it."""
+    return unicodedata.category(character)[0] in "LM" and character not in _UNSEEN
 
 
 def _fields(*, defaults: bool) -> dict[str, fields.Field[Any]]:

@@ -199,6 +199,10 @@ def test_every_type_of_model_is_taken(start: Callable[..., TestResponse], name: 
         "{word}",
         "compare",
         "ja\0r",
+        # Nobody sees these.
+        "\u3164\u3164",
+        "ja\u034fr",
+        "ja\u200dr",
     ],
 )
 def test_a_word_that_is_none_is_refused(start: Callable[..., TestResponse], database: Database, word: str) -> None:
@@ -218,6 +222,7 @@ def test_a_missing_word_is_named(start: Callable[..., TestResponse]) -> None:
         ("x" * 30, "x" * 30),
         ("Cafe\u0301 olé", "Café olé"),
         ("小爱同学", "小爱同学"),
+        ("हे जार्विस", "हे जार्विस"),
     ],
 )
 def test_a_word_of_letters_is_taken(
