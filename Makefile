@@ -12,10 +12,10 @@ FOLDERS := app workers tasks models config
 # Two pips at once in one .venv would trip over each other, whatever -j says.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
-.PHONY: help run serve listen train voices gpu test test-all lint format bench ear wakeword-demo requirements clean
+.PHONY: help run serve listen train voices gpu test test-all test-labelstudio lint format bench ear wakeword-demo requirements clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 # --- Start -----------------------------------------------------------------------------------------------------------
 # These programs answer Ctrl-C themselves and end with status 0; make then ends without an "Error 130" of its own.
@@ -49,6 +49,18 @@ test: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/dev $(STAMPS)/reference ## Lint, t
 test-all: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/dev $(STAMPS)/reference ## Lint, then every test; those marked gpu where there is one
 	@$(MAKE) lint
 	@$(PY) -m pytest $(AT_ONCE) $(ARGS)
+
+# Its pins do not fit ours (another redis, another numpy), so it has an environment of its own: 1 GB, a minute or two.
+LABEL_STUDIO := .venv-labelstudio
+
+test-labelstudio: $(STAMPS)/run $(STAMPS)/dev $(LABEL_STUDIO)/stamp ## The tests against a real Label Studio, which is installed apart
+	@LABEL_STUDIO_HOME=$(LABEL_STUDIO) $(PY) -m pytest tests/label_studio $(ARGS)
+
+$(LABEL_STUDIO)/stamp: requirements/label_studio.txt $(PY)
+	@echo "Installing Label Studio into $(LABEL_STUDIO) (a minute or two, 1 GB) ..."
+	@$(PY) -m venv --clear $(LABEL_STUDIO)
+	@$(LABEL_STUDIO)/bin/python -m pip install -qq --disable-pip-version-check -r $<
+	@touch $@
 
 lint: $(STAMPS)/run $(STAMPS)/dev ## Style, types, which folder may import which, and whether migrations match models
 	@$(PY) -m ruff check .
@@ -119,7 +131,11 @@ requirements: $(PY) ## Pin the requirements anew after a change to requirements/
 	@$(COMPILE) $(PARTS:%=requirements/%.in) -o $(ALL)
 	$(foreach part,$(PARTS),$(call compile,requirements/$(part).txt,$(part)))
 	$(call compile,requirements.txt,run train listen dev)
+	@echo "requirements/label_studio.txt"
+	@$(COMPILE) $(if $(UPGRADE),,-c requirements/label_studio.txt) requirements/label_studio.in -o $(ALL).part
+	@{ echo "# Compiled by 'make requirements' from requirements/: label_studio"; $(TIDY) $(ALL).part; } > $(ALL).new
+	@cmp -s $(ALL).new requirements/label_studio.txt || cp $(ALL).new requirements/label_studio.txt
 
 clean: ## Remove .venv and caches; var/ (the data) stays
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) $(LABEL_STUDIO) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -125,7 +125,7 @@ def _annotate(_: str = "") -> None:
 
 
 @app.task(name="transcription.sync")
-def _sync(*, whole: bool = False) -> None:
+def _sync(_: str = "", *, whole: bool = False) -> None:
     from tasks import label_studio
 
     label_studio.sync(whole=whole)

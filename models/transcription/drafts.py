@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from models.jobs.lifecycle import NewItem
-from models.transcription.tables import NEW, OPEN, Task
+from models.transcription.tables import OPEN, Task
 
 KIND = "transcription.draft"
 # Where sound is listened to.
@@ -18,9 +18,7 @@ LANE = "listen"
 def wanted(session: Session, task_ids: Sequence[int]) -> list[NewItem]:
     """Items for those of the tasks that have no draft and whose text nobody knows."""
     found = session.scalars(
-        select(Task).where(
-            Task.id.in_(task_ids), Task.draft.is_(None), Task.gold_text.is_(None), Task.state.in_((NEW, OPEN))
-        )
+        select(Task).where(Task.id.in_(task_ids), Task.draft.is_(None), Task.gold_text.is_(None), Task.state == OPEN)
     )
     return [
         NewItem(params={"task_id": task.id, "file": task.file, "language": task.language})

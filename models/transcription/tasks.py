@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -91,8 +92,10 @@ def add(session: Session, new: Sequence[NewTask], *, account_id: str | None, dou
     return [row.id for row in rows]
 
 
-def take_over(session: Session, found: Sequence[Found], *, double_percent: int) -> int:
+def take_over(session: Session, found: Sequence[Found], *, seen_at: datetime, double_percent: int) -> int:
     """Keeps what Label Studio has now; how many of these tasks are new.
+
+    Those of one look have one place in the queue, ``seen_at``, and are given out in the order of their numbers.
 
     One that was labelled there by others is done here, unless somebody holds it: their text comes beside the other.
     """
@@ -102,6 +105,7 @@ def take_over(session: Session, found: Sequence[Found], *, double_percent: int) 
         {
             "id": each.id,
             "source": LABEL_STUDIO,
+            "queued_at": seen_at,
             "state": DONE if each.labeled else NEW,
             "file_name": each.file_name,
             "audio_url": each.audio_url,

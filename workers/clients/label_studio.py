@@ -1,7 +1,8 @@
 """Label Studio: its tasks and their sound, and texts written to it as annotations, each once.
 
 Measured with 1.23: annotations are not checked against the project's configuration, so the names of its controls are
-read from there; a second annotation of the same ``unique_id`` is answered 409.
+read from there; a second annotation of the same ``unique_id`` is answered 409, and no answer but an export shows which
+one has it.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -29,12 +30,23 @@ _TOKEN_SECONDS = 240.0
 _COPY_BYTES = 1 << 18
 _TIMEOUT_SECONDS = 30.0
 _GONE = (404, 410)
+Value = TypeVar("Value")
 
 
 class TaskGone(WorkError):
     """The task is no more in Label Studio."""
 
     code = "task_gone"
+
+
+class Refused(BadInput):
+    """Label Studio does not take our credential."""
+
+    code = "refused"
+
+
+class Away(RetryLater):
+    """Label Studio does not answer at all."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +97,9 @@ class LabelStudio:
         Raises:
             BadInput: it has no text area that belongs to sound.
         """
-        found = self._json("GET", f"api/projects/{self._project_id}/")
-        return _project(found.get("title", ""), found.get("label_config", ""))
+        path = f"api/projects/{self._project_id}/"
+        answer = self._checked(self._ask("GET", path), path)
+        return _project(*_told(answer, lambda found: (str(found["title"]), str(found["label_config"]))))
 
     def tasks(self, *, newer_than: int = 0) -> Iterator[Listed]:
         """The project's tasks, the newest first, down to (without) number ``newer_than``."""
@@ -98,8 +111,7 @@ class LabelStudio:
             if answer.status_code in _GONE and page > 1:
                 # A page beyond the last.
                 return
-            found = self._checked(answer, "the list of tasks").json()
-            tasks = found["tasks"] if isinstance(found, dict) else found
+            tasks = _told(self._checked(answer, "the list of tasks"), lambda found: list(found["tasks"]))
             for task in tasks:
                 if task["id"] <= newer_than:
                     return
@@ -110,6 +122,14 @@ class LabelStudio:
                 return
             page += 1
 
+    def has(self, task_id: int) -> bool:
+        """Whether there is such a task (still)."""
+        answer = self._ask("GET", f"api/tasks/{task_id}/")
+        if answer.status_code in _GONE:
+            return False
+        self._checked(answer, f"task {task_id}")
+        return True
+
     def annotate(self, project: Project, task_id: int, text: str, *, unique_id: str, worked_seconds: float) -> int:
         """The number of the annotation that now holds the text; the same one however often it is called.
 
@@ -119,6 +139,8 @@ class LabelStudio:
         body = {
             "result": [
                 {
+                    # It refuses a second one by ``unique_id``, but shows that to nobody; this it shows.
+                    "id": unique_id,
                     "from_name": project.from_name,
                     "to_name": project.to_name,
                     "type": "textarea",
@@ -136,11 +158,10 @@ class LabelStudio:
                 return known
         if answer.status_code in _GONE:
             raise TaskGone(f"Task {task_id} was removed from Label Studio.")
-        made: int = self._checked(answer, f"the text of task {task_id}").json()["id"]
-        return made
+        return _told(self._checked(answer, f"the text of task {task_id}"), lambda made: int(made["id"]))
 
     def annotation(self, task_id: int, unique_id: str) -> int | None:
-        """The number of the task's annotation that has this ``unique_id``; None where there is none.
+        """The number of the task's annotation that was written with this ``unique_id``; None where there is none.
 
         Raises:
             TaskGone: there is no such task any more.
@@ -148,8 +169,12 @@ class LabelStudio:
         answer = self._ask("GET", f"api/tasks/{task_id}/annotations/")
         if answer.status_code in _GONE:
             raise TaskGone(f"Task {task_id} was removed from Label Studio.")
-        found = self._checked(answer, f"the annotations of task {task_id}").json()
-        return next((each["id"] for each in found if each.get("unique_id") == unique_id), None)
+        return _told(
+            self._checked(answer, f"the annotations of task {task_id}"),
+            lambda found: next(
+                (int(each["id"]) for each in found if any(part.get("id") == unique_id for part in each["result"])), None
+            ),
+        )
 
     def fetch(self, address: str, into: Path, *, most_bytes: int) -> None:
         """The sound at ``address``, as a task's data names it, stored as ``into``.
@@ -158,11 +183,24 @@ class LabelStudio:
 
         Raises:
             BadInput: it lies elsewhere, is not there, or is too large.
+            Refused: our credential opens nothing; that says nothing of the sound.
+            RetryLater: it is not to be had now.
+            Away: nor is any other.
         """
-        at = urljoin(self._url, address)
-        if urlsplit(at)[:2] != urlsplit(self._url)[:2]:
-            raise BadInput(f"{address[:200]!r} does not lie at Label Studio.", code="sound_elsewhere")
+        elsewhere = BadInput(f"{address[:200]!r} does not lie at Label Studio.", code="sound_elsewhere")
+        try:
+            at = urljoin(self._url, address)
+            if urlsplit(at)[:2] != urlsplit(self._url)[:2]:
+                raise elsewhere
+        except ValueError:
+            raise elsewhere from None
         with self._asked("GET", at, stream=True) as answer:
+            if answer.is_redirect:
+                # To a bucket, as a rule. Whoever may write tasks would choose what is asked for here.
+                raise BadInput(
+                    f"Label Studio does not hand over {address[:200]!r} itself, but sends elsewhere for it.",
+                    code="sound_elsewhere",
+                )
             self._checked(answer, f"the sound at {address[:200]}")
             size = 0
             with into.open("wb") as file:
@@ -171,9 +209,6 @@ class LabelStudio:
                     if size > most_bytes:
                         raise BadInput(f"The sound is larger than {most_bytes >> 20} MiB.", code="file_too_large")
                     file.write(piece)
-
-    def _json(self, method: str, path: str) -> Any:
-        return self._checked(self._ask(method, path), path).json()
 
     def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
         with self._asked(method, urljoin(self._url, path), **options) as answer:
@@ -198,7 +233,7 @@ class LabelStudio:
                 with answer:
                     yield answer
         except requests.RequestException as fault:
-            raise RetryLater(f"Label Studio is away ({type(fault).__name__}).") from fault
+            raise Away(f"Label Studio is away ({type(fault).__name__}).") from fault
 
     @property
     def _is_personal(self) -> bool:
@@ -211,9 +246,13 @@ class LabelStudio:
         with self._lock:
             if fresh or time.monotonic() > self._bearer_until:
                 answer = session.post(
-                    urljoin(self._url, "api/token/refresh/"), json={"refresh": self._api_key}, timeout=self._timeout
+                    urljoin(self._url, "api/token/refresh/"),
+                    json={"refresh": self._api_key},
+                    timeout=self._timeout,
+                    # The body is a credential, too.
+                    allow_redirects=False,
                 )
-                self._bearer = self._checked(answer, "a token").json()["access"]
+                self._bearer = _told(self._checked(answer, "a token"), lambda made: str(made["access"]))
                 self._bearer_until = time.monotonic() + _TOKEN_SECONDS
             return f"Bearer {self._bearer}"
 
@@ -224,10 +263,22 @@ class LabelStudio:
         if status < 300:
             return answer
         if status in (401, 403):
-            raise BadInput(f"Label Studio does not take LABEL_STUDIO_API_KEY (it answered {status}).", code="refused")
+            raise Refused(f"Label Studio does not take LABEL_STUDIO_API_KEY (it answered {status}).")
         if status in _GONE:
             raise BadInput(f"Label Studio does not have {what} (it answered {status}).", code="not_found_there")
         raise RetryLater(f"Label Studio answered {status} to {what}.")
+
+
+def _told(answer: requests.Response, read: Callable[[Any], Value]) -> Value:
+    """What ``read`` finds in a good answer.
+
+    Raises:
+        RetryLater: it is not what Label Studio says, but somebody's before it, whose page is no answer.
+    """
+    try:
+        return read(answer.json())
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise RetryLater("What answered is not Label Studio, or not of a version that is known.") from None
 
 
 def _project(title: str, config: str) -> Project:
@@ -251,10 +302,16 @@ def _project(title: str, config: str) -> Project:
 
 
 def _draft(predictions: list[Any]) -> str | None:
-    """The text that somebody's model put beside the task; None without one."""
+    """The text that somebody's model put beside the task; None without one, or with something else in its place."""
     for prediction in predictions:
-        for part in prediction.get("result") or []:
-            said = (part.get("value") or {}).get("text")
+        for part in _parts(prediction):
+            value = part.get("value") if isinstance(part, dict) else None
+            said = value.get("text") if isinstance(value, dict) else None
             if said:
-                return " ".join(said) if isinstance(said, list) else str(said)
+                return " ".join(map(str, said)) if isinstance(said, list) else str(said)
     return None
+
+
+def _parts(prediction: Any) -> list[Any]:
+    found = prediction.get("result") if isinstance(prediction, dict) else None
+    return found if isinstance(found, list) else []
