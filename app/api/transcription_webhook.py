@@ -21,7 +21,7 @@ from tasks import submit
 blueprint = SurfaceBlueprint("transcription_webhook", surface=TRANSCRIPTION, description="What Label Studio tells")
 
 SECRET_HEADER = "X-Voiceworks-Secret"
-_LANE, _SYNC = "imports", "transcription.sync"
+LANE, _SYNC = "imports", "transcription.sync"
 _NEW = "TASKS_CREATED"
 
 
@@ -79,4 +79,4 @@ def _look(*, whole: bool) -> None:
     except redis.RedisError:
         return
     if first:
-        submit.ring(Doorbell(_LANE, _SYNC, ""))
+        submit.ring(Doorbell(LANE, _SYNC, ""))

@@ -11,21 +11,34 @@ from typing import Any
 import pytest
 import redis
 from flask.testing import FlaskClient
+from kombu import Queue
 from werkzeug.test import TestResponse
 
 from app import create_app
+from app.api import transcription_webhook as api
 from config.settings import Settings
 from models import redis_keys
 from models.db import Database
 from models.files import FileStore
 from models.transcription.submitting import submit
 from models.transcription.tables import Annotation
-from tests import transcribing
+from tasks.celery_app import app as celery
+from tests import making, transcribing
 from tests.described import DescribedClient
 
 PATH = "/api/transcription/label-studio/webhook"
 SECRET = "a secret of Label Studio's"
 Send = Callable[..., TestResponse]
+
+
+@pytest.fixture(autouse=True)
+def lane(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody takes what is rung: a worker of other tests may still be there."""
+    assert api.LANE == "imports"
+    monkeypatch.setattr(api, "LANE", making.LANE)
+    celery.amqp.queues.add(Queue(making.LANE))
+    yield
+    celery.amqp.queues.pop(making.LANE)
 
 
 @pytest.fixture
@@ -50,7 +63,7 @@ def send(http: FlaskClient, queue: redis.Redis) -> Send:
 
 def rung(queue: redis.Redis) -> list[str]:
     """The tasks that were rung."""
-    messages = [json.loads(raw) for raw in queue.lrange("imports", 0, -1)]
+    messages = [json.loads(raw) for raw in queue.lrange(making.LANE, 0, -1)]
     assert all(json.loads(base64.b64decode(message["body"]))[1] == {} for message in messages)
     return [message["headers"]["task"] for message in messages]
 
