@@ -12,7 +12,13 @@ RESOURCES = (
     *("errors", "audit"),
     *("info", "wake_training", "wake_models", "wake_cache"),
     *("transcribing", "transcription_audio", "transcription_agents"),
-    *("transcription_tasks", "transcription_managing", "transcription_webhook", "transcription_health"),
+    *(
+        "transcription_tasks",
+        "transcription_money",
+        "transcription_results",
+        "transcription_webhook",
+        "transcription_health",
+    ),
     *("openai", "openai_batch"),
     "wake_tests",
 )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from marshmallow import fields
+from marshmallow import Schema, fields
 
 from app import context
-from app.http.access import TRANSCRIBER
-from app.http.answers import Answer, Shown
+from app.api.transcribing import MAX_REASON
+from app.http.access import OPERATOR, TRANSCRIBER
+from app.http.answers import Answer, Shown, page_of
+from app.http.parsing import Paging, Text
 from app.surfaces import TRANSCRIPTION, SurfaceBlueprint
 from app.transcribers import act_as
 from models.base import iso
-from models.transcription import agents, ledger
+from models.transcription import agents, ledger, quality
 from models.transcription.tables import Agent
 
 blueprint = SurfaceBlueprint("transcription_agents", surface=TRANSCRIPTION, description="Transcribers")
@@ -30,12 +33,68 @@ class AgentStats(Shown):
     created_at = fields.DateTime(allow_none=True)
 
 
+class AgentShown(AgentStats):
+    """How an agent works: `accuracy` is that of the last known tasks, `real_time_factor` work for a second of sound."""
+
+    paused = fields.String(allow_none=True)
+    balance = fields.Float()
+    known_tasks = fields.Integer()
+    accuracy = fields.Float(allow_none=True)
+    real_time_factor = fields.Float(allow_none=True)
+
+
+class Reason(Schema):
+    """Why."""
+
+    reason = Text(required=True, minimum=1, maximum=MAX_REASON)
+
+
 @blueprint.endpoint("/api/agents/<int:agent_id>/stats", access=TRANSCRIBER, answers={200: Answer(schema=AgentStats)})
 def agent_stats(agent_id: int) -> dict[str, Any]:
     """What an agent did and earned; zeros for one who has done nothing yet."""
     act_as(agent_id)
     with context.current().database.reading() as session:
         return shown(agent_id, agents.find(session, agent_id))
+
+
+@blueprint.endpoint("/api/transcription/agents", access=OPERATOR, answers={200: page_of("agents", AgentShown)})
+@blueprint.arguments(Paging, location="query")
+def list_agents(query: dict[str, Any]) -> dict[str, Any]:
+    """Everybody who transcribes, how well and how fast."""
+    with context.current().database.snapshot() as session:
+        found, total = agents.page(session, **query)
+        rows = [
+            shown(agent.id, agent)
+            | {"paused": agent.paused, "balance": ledger.shown(ledger.balance(session, agent.id))}
+            | asdict(quality.figures(session, agent))
+            for agent in found
+        ]
+    return {"agents": rows, "total": total, **query}
+
+
+@blueprint.endpoint(
+    "/api/transcription/agents/<int:agent_id>/pause",
+    access=OPERATOR,
+    methods=("POST",),
+    answers={200: Answer(schema=AgentStats)},
+    audited=True,
+)
+@blueprint.arguments(Reason)
+def pause_agent(body: dict[str, str], agent_id: int) -> dict[str, Any]:
+    """Gives an agent no more tasks; what they have they may finish."""
+    return _paused(agent_id, body["reason"])
+
+
+@blueprint.endpoint(
+    "/api/transcription/agents/<int:agent_id>/resume",
+    access=OPERATOR,
+    methods=("POST",),
+    answers={200: Answer(schema=AgentStats)},
+    audited=True,
+)
+def resume_agent(agent_id: int) -> dict[str, Any]:
+    """Gives an agent tasks again."""
+    return _paused(agent_id, None)
 
 
 def shown(agent_id: int, agent: Agent | None) -> dict[str, Any]:
@@ -51,3 +110,9 @@ def shown(agent_id: int, agent: Agent | None) -> dict[str, Any]:
         "last_active": iso(agent.last_active),
         "created_at": iso(agent.created_at),
     }
+
+
+def _paused(agent_id: int, why: str | None) -> dict[str, Any]:
+    with context.current().database.transaction() as session:
+        agent: Agent = agents.pause(session, agent_id, why)
+        return shown(agent_id, agent)

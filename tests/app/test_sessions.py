@@ -13,8 +13,8 @@ from sqlalchemy import func, text, update
 from models import sessions
 from models.db import Database
 from models.sessions import PlaybackSession
-from tests.app.test_access import key_of_role
 from tests.conftest import eventually
+from tests.roles import key_of_role
 
 Headers = dict[str, str]
 CONTENT = [{"id": "one", "title": "One", "segments": ["First.", "Second."]}]
