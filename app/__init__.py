@@ -27,7 +27,7 @@ def create_app(configured: Settings | None = None) -> Flask:
     from app import docs, figures, openapi, page, readiness
     from app.api import RESOURCES
     from app.context import Context, Recent
-    from app.http import cors, errors, observe, recording
+    from app.http import cors, errors, observe, paths, recording
     from app.http.limits import Limits
     from app.sockets import SOCKETS, feeds
     from app.sockets.hub import Hub
@@ -46,6 +46,7 @@ def create_app(configured: Settings | None = None) -> Flask:
     configured = configured or settings.load()
     logs.configure(configured.log_level, configured.log_format)
     app = Flask("app", static_folder=None)
+    app.url_map.converters["int"] = paths.Number
     app.config.update(
         JWT_SECRET_KEY=configured.secret_key,
         # Texts and courses; uploads have their own limit.

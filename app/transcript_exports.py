@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import PurePosixPath
 
 from app.http.zips import Sink, copied, entry
 from models.base import iso, utc_now
@@ -97,14 +97,16 @@ def _kaldi(database: Database, store: FileStore) -> Iterator[bytes]:
 
     def note(each: Result, path: str) -> None:
         name = each.speaker
-        lists["wav.scp"].append(f"{name} {path}")
+        # Kaldi itself reads WAV alone.
+        read = path if path.endswith(".wav") else f"ffmpeg -nostdin -v error -i {path} -f wav -c:a pcm_s16le - |"
+        lists["wav.scp"].append(f"{name} {read}")
         lists["text"].append(f"{name} {' '.join(each.text.split())}")
         lists["utt2spk"].append(f"{name} {name}")
         lists["spk2utt"].append(f"{name} {name}")
         lists["utt2dur"].append(f"{name} {each.task.duration_seconds or 0}")
 
     def written() -> dict[str, str]:
-        return {name: "\n".join(lines) + "\n" for name, lines in lists.items()}
+        return {name: "".join(f"{line}\n" for line in lines) for name, lines in lists.items()}
 
     return _zipped(database, store, note, written)
 
@@ -129,9 +131,11 @@ def _webvtt(database: Database, store: FileStore) -> Iterator[bytes]:
     def note(each: Result, _: str) -> None:
         ends = str(timedelta(seconds=round(float(each.task.duration_seconds or 0), 3)))
         hours, minutes, seconds = ends.split(":")
-        said = "\n".join(line for line in each.text.splitlines() if line.strip()).replace("-->", "->")
-        name = f"{each.task.id}_{PurePosixPath(each.task.file_name).stem}.vtt"
-        files[name] = f"WEBVTT\n\n00:00:00.000 --> {int(hours):02}:{minutes}:{float(seconds):06.3f}\n{said}\n"
+        # An empty line would end it; an arrow and what looks like a tag mean something there.
+        said = html.escape("\n".join(line for line in each.text.splitlines() if line.strip()), quote=False)
+        files[f"{each.task.id}.vtt"] = (
+            f"WEBVTT\n\n00:00:00.000 --> {int(hours):02}:{minutes}:{float(seconds):06.3f}\n{said}\n"
+        )
 
     return _zipped(database, store, note, lambda: files, with_sound=False)
 
@@ -170,7 +174,7 @@ def _zipped(
 
 FORMATS = {
     "json": Format("application/json", "transcripts.json", _json),
-    "csv": Format("text/csv; charset=utf-8", "transcripts.csv", _csv),
+    "csv": Format("text/csv", "transcripts.csv", _csv),
     "kaldi": Format("application/zip", "transcripts-kaldi.zip", _kaldi),
     "audiofolder": Format("application/zip", "transcripts-audiofolder.zip", _audio_folder),
     "webvtt": Format("application/zip", "transcripts-webvtt.zip", _webvtt),

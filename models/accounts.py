@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import ForeignKey, Table, bindparam, func, select, update
+from sqlalchemy import BigInteger, ForeignKey, Table, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -61,7 +61,7 @@ class ApiKey(Base):
     name: Mapped[str]
     role: Mapped[str]
     digest: Mapped[str] = mapped_column(unique=True)
-    agent_id: Mapped[int | None]
+    agent_id: Mapped[int | None] = mapped_column(BigInteger)
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -15,6 +15,9 @@ from tasks.run import Done, Work
 from workers.errors import BadInput
 from workers.transcripts import batch, sound
 
+# Of what is no sound; the rest of such a list is of the same kind.
+_SHOWN = 100
+
 
 def import_batch(work: Work) -> Done:
     """What was sent as ``upload``, under these ``names`` and with that ``manifest`` (all in ``params``), as tasks."""
@@ -23,7 +26,7 @@ def import_batch(work: Work) -> Done:
     with going_on_in(folder, work):
         place = folders.uploads / work.params["upload"]
         files = {name: place / str(number) for number, name in enumerate(work.params["names"])}
-        sent = batch.read(files, work.params["manifest"])
+        sent, others = batch.read(files, work.params["manifest"])
         new: list[NewTask] = []
         for number, each in enumerate(sent):
             work.report(number / len(sent), f"file {number + 1} of {len(sent)}")
@@ -36,17 +39,10 @@ def import_batch(work: Work) -> Done:
             stored = Sound(
                 work.process.files.put(looked.content), looked.media_type, looked.duration_seconds, looked.peaks
             )
-            text = each.said.text
-            new.append(
-                NewTask(
-                    file_name=each.name.rpartition("/")[2],
-                    sound=stored,
-                    language=each.said.language,
-                    draft=None if each.said.gold else text,
-                    gold_text=text if each.said.gold else None,
-                )
-            )
-    result: dict[str, Any] = {}
+            said = each.said
+            name = each.name.rpartition("/")[2]
+            new.append(NewTask(name, stored, language=said.language, draft=said.draft, gold_text=said.gold))
+    result: dict[str, Any] = {"passed_over": others[:_SHOWN]}
 
     def store(session: Session) -> None:
         units.hold(session, work.job)

@@ -15,7 +15,7 @@ from app.api import users
 from app.http.access import PUBLIC, SIGNED_IN, Forbidden, Unauthorized, claims_of
 from app.http.answers import MESSAGE, Answer, Shown
 from app.http.offload import offload
-from app.http.parsing import MAX_INTEGER, Moment, Text, Whole, one_of
+from app.http.parsing import MAX_EXACT_INTEGER, Moment, Text, Whole, one_of
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import accounts, redis_keys, sign_ins, tickets
 from models import users as user_rows
@@ -59,7 +59,7 @@ class NewKey(Schema):
     name = Text(required=True, minimum=1, maximum=200, spoken=True)
     role = Text(load_default=None, allow_none=True, maximum=20, validate=one_of(list(ROLES)))
     expires_at = Moment(load_default=None, allow_none=True, years_ahead=None)
-    agent_id = Whole(1, MAX_INTEGER, load_default=None, allow_none=True)
+    agent_id = Whole(0, MAX_EXACT_INTEGER, load_default=None, allow_none=True)
 
 
 class Me(users.UserShown):

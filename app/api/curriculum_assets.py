@@ -39,7 +39,7 @@ IMAGE = Answer(
     # A page of a course shows dozens at once.
     limit=UNCOUNTED,
     answers={200: IMAGE, 206: replace(IMAGE, description="The part that `Range` asks for")},
-    refuses=(416,),
+    refuses=(412, 416),
 )
 def get_image(curriculum_id: str, path: str) -> Response:
     """An image of an imported course, with byte ranges; the course's assets name it as ``url``."""

@@ -202,7 +202,7 @@ def cache_stats() -> dict[str, Any]:
     access=CLIENT,
     limit=UNCOUNTED,
     answers={200: SPEECH, 206: replace(SPEECH, description="The part that `Range` asks for")},
-    refuses=(416, 429, 503),
+    refuses=(412, 416, 429, 503),
 )
 @blueprint.arguments(Fetch, location="query")
 def stored(query: dict[str, Any], key: str, extension: str) -> Response:

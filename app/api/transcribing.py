@@ -13,7 +13,7 @@ from app import context
 from app.http import errors, signed
 from app.http.access import TRANSCRIBER, Forbidden
 from app.http.answers import Answer, Shown
-from app.http.parsing import Count, Text, Whole
+from app.http.parsing import MAX_EXACT_INTEGER, Count, Text, Whole
 from app.surfaces import TRANSCRIPTION, SurfaceBlueprint
 from app.transcribers import NOT_ASSIGNED, act_as, choice, source
 from models.base import iso
@@ -25,8 +25,6 @@ from models.transcription.tables import Annotation
 
 blueprint = SurfaceBlueprint("transcribing", surface=TRANSCRIPTION, description="Tasks in transcribers' hands")
 
-# As far as Postgres and every client's integers reach.
-MAX_ID = 2**53 - 1
 MAX_TRANSCRIPTION = 100_000
 MAX_REASON = 1_000
 
@@ -38,7 +36,7 @@ class OfAgent(Schema):
         # As the servers that these clients were written for.
         unknown = EXCLUDE
 
-    agent_id = Whole(0, MAX_ID, required=True)
+    agent_id = Whole(0, MAX_EXACT_INTEGER, required=True)
 
 
 class Submission(OfAgent):
@@ -59,7 +57,7 @@ class ForAgent(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    agent_id = Count(load_default=None, clip=MAX_ID)
+    agent_id = Count(load_default=None, clip=MAX_EXACT_INTEGER)
 
 
 class TaskGiven(Shown):

@@ -35,7 +35,7 @@ class Outline(Shown):
     "/api/audio/stream/<int:task_id>/<int:agent_id>",
     access=TRANSCRIBER,
     answers={200: AUDIO, 206: PART},
-    refuses=(416,),
+    refuses=(412, 416),
 )
 def stream(task_id: int, agent_id: int) -> Response:
     """The sound, or the range asked for; it takes a credential, or the signature of a `signed_audio_url`."""

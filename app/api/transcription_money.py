@@ -4,40 +4,40 @@ from __future__ import annotations
 
 import csv
 import io
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from typing import Any
 
 from flask import Response
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
 from app import context
-from app.api.transcribing import MAX_ID, MAX_REASON
+from app.api.transcribing import MAX_REASON
 from app.http.access import OPERATOR
 from app.http.answers import Answer, Shown
-from app.http.parsing import Count, Moment, Text, one_of
+from app.http.parsing import MAX_EXACT_INTEGER, Count, Moment, Text, one_of
 from app.surfaces import TRANSCRIPTION, SurfaceBlueprint
 from app.transcript_exports import safe_cell
 from models.base import iso
-from models.transcription import agents, ledger
+from models.transcription import ledger
 from models.transcription.ledger import Statement
 from models.transcription.tables import Entry
 
 blueprint = SurfaceBlueprint("transcription_money", surface=TRANSCRIPTION, description="What transcribers are paid")
 
 MOST_MONEY = Decimal(1000000)
+_AMOUNT = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,4})?")
 
 
 class Money(fields.Decimal):
     """An amount with at most four places after the point, as a number or a text."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Decimal:
-        try:
-            amount = Decimal(str(value))
-        except InvalidOperation:
-            amount = Decimal("NaN")
-        if isinstance(value, bool) or not amount.is_finite() or amount != round(amount, 4) or abs(amount) > MOST_MONEY:
-            raise ValidationError(f"{value!r:.60} is no amount up to {MOST_MONEY} with four places after the point")
-        return amount
+        said = repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+        if not isinstance(said, str) or not _AMOUNT.fullmatch(said) or not 0 < abs(Decimal(said)) <= MOST_MONEY:
+            shown = repr(value)[:60]
+            raise ValidationError(f"{shown} is no amount up to {MOST_MONEY}, with at most four places after the point")
+        return Decimal(said)
 
 
 class Bonus(Schema):
@@ -62,7 +62,7 @@ class Period(Schema):
 
     since = Moment(load_default=None)
     until = Moment(load_default=None)
-    agent_id = Count(load_default=None, clip=MAX_ID)
+    agent_id = Count(load_default=None, clip=MAX_EXACT_INTEGER)
     format = Text(load_default="json", maximum=10, validate=one_of(["json", "csv"]))
 
 
@@ -106,7 +106,6 @@ class Statements(Shown):
 def add_bonus(body: dict[str, Any], agent_id: int) -> tuple[dict[str, Any], int]:
     """Adds a line to the ledger that no text earned."""
     with context.current().database.transaction() as session:
-        agents.present(session, agents.get(session, agent_id).id)
         return _entry(ledger.add_bonus(session, agent_id, body["amount"], body["note"])), 201
 
 

@@ -8,11 +8,11 @@ from flask import Response
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
 
 from app import context
-from app.api.transcribing import MAX_ID, MAX_TRANSCRIPTION
+from app.api.transcribing import MAX_TRANSCRIPTION
 from app.api.transcription_tasks import TaskShown, task_shown
 from app.http.access import OPERATOR
 from app.http.answers import Answer, Shown, page_of
-from app.http.parsing import Paging, Text, Whole, one_of
+from app.http.parsing import MAX_EXACT_INTEGER, Paging, Text, Whole, one_of
 from app.surfaces import TRANSCRIPTION, SurfaceBlueprint
 from app.transcript_exports import FORMATS
 from models.transcription import quality
@@ -24,7 +24,7 @@ class Decision(Schema):
     """What is right: a text, or that of one of the annotations."""
 
     transcription = Text(load_default=None, allow_none=True, maximum=MAX_TRANSCRIPTION, spoken=True)
-    annotation_id = Whole(1, MAX_ID, load_default=None, allow_none=True)
+    annotation_id = Whole(1, MAX_EXACT_INTEGER, load_default=None, allow_none=True)
 
     @validates_schema
     def one_of_both(self, data: dict[str, Any], **_: Any) -> None:

@@ -81,9 +81,12 @@ class TaskList(Paging):
 
 
 class BatchTaken(Shown):
-    """The tasks that came of a batch."""
+    """The tasks that came of a batch, and what lies in its zips and is no sound."""
+
+    promised = frozenset({"task_ids"})
 
     task_ids = fields.List(fields.Integer())
+    passed_over = fields.List(fields.String())
 
 
 class BatchGoesOn(Shown):
@@ -178,7 +181,9 @@ def import_batch(form: dict[str, Any]) -> tuple[dict[str, Any], int]:
     with here.database.reading() as session:
         job = queries.get(session, job.id)
     if job.state == SUCCEEDED:
-        return {"task_ids": (job.result or {})["task_ids"]}, 201
+        made = job.result or {}
+        others = {"passed_over": made["passed_over"]} if made["passed_over"] else {}
+        return {"task_ids": made["task_ids"], **others}, 201
     if job.state in ENDED:
         raise Invalid(job.error_message or f"Job {job.id} was {job.state}.", code=job.error_code, job_id=job.id)
     return {"job_id": job.id, "status": job.state, "status_url": f"/api/jobs/{job.id}"}, 202

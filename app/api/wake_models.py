@@ -148,7 +148,7 @@ def get_report(model_id: str) -> dict[str, Any]:
     return wake_zip.metadata(_model(model_id))
 
 
-@blueprint.endpoint("/api/models/<model_id>/det.png", access=CLIENT, answers={200: PNG, 206: PART}, refuses=(416,))
+@blueprint.endpoint("/api/models/<model_id>/det.png", access=CLIENT, answers={200: PNG, 206: PART}, refuses=(412, 416))
 def get_curve(model_id: str) -> Response:
     """False accepts an hour against misses, as a picture."""
     model = _model(model_id)

@@ -121,10 +121,16 @@ def _accounts(commands: Commands) -> None:
     _json(key).add_argument("name", metavar="NAME", help="what it is for")
     key.add_argument("--user", default="admin", help="whose it is (default: admin)")
     key.add_argument("--role", help="what it may do (default: what its user may)")
-    key.add_argument("--agent", type=_count, metavar="NUMBER", help="the transcriber it acts as, and as nobody else")
+    key.add_argument("--agent", type=_agent, metavar="NUMBER", help="the transcriber it acts as, and as nobody else")
     key.add_argument("--expires-days", type=_count, metavar="DAYS", help="when it ends (default: never)")
     _json(_add(keys, "list", "accounts:list_keys", "database", "every key, without its secret"))
     _id(_json(_add(keys, "revoke", "accounts:revoke_key", "database", "end a key at once")))
+
+
+def _agent(said: str) -> int:
+    if not said.isdecimal() or not said.isascii() or int(said) > 2**53 - 1:
+        raise argparse.ArgumentTypeError(f"{said!r} is no number from 0 to {2**53 - 1}")
+    return int(said)
 
 
 def _group(commands: Commands, name: str, what: str) -> Commands:

@@ -50,7 +50,7 @@ def once(view: Callable[[], Any]) -> Any:
     with here.database.transaction(durable=False) as session:
         found = idempotency.claim(
             session,
-            account_id=g.caller.account_id or "",
+            account_id=_whose(),
             key=key,
             digest=_digest(),
             dead_after_seconds=here.settings.live_wait_seconds + _MARGIN_SECONDS,
@@ -130,5 +130,11 @@ def _digest() -> str:
 def _cipher(key: str) -> Fernet:
     """Answers may hold secrets that are shown once, such as a new API key: they are not stored to be read."""
     secret = context.current().settings.secret_key
-    material = "\0".join(("idempotency", g.caller.account_id or "", key, secret))
+    material = "\0".join(("idempotency", _whose(), key, secret))
     return Fernet(base64.urlsafe_b64encode(hashlib.sha256(material.encode()).digest()))
+
+
+def _whose() -> str:
+    """Whose keys they are: an account's; where an account has keys of several transcribers, each one's own."""
+    caller = g.caller
+    return (caller.account_id or "") + ("" if caller.agent_id is None else f" agent {caller.agent_id}")

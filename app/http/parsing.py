@@ -18,6 +18,8 @@ from models.errors import Invalid
 
 # What fits Postgres' integer column.
 MAX_INTEGER = 2**31 - 1
+# As far as every client's integers are exact.
+MAX_EXACT_INTEGER = 2**53 - 1
 
 # Beyond it a time to come is a slip of the pen.
 MAX_YEARS_AHEAD = 5

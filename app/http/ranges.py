@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from flask import Response, request, send_file
+from werkzeug.exceptions import PreconditionFailed
 from werkzeug.wsgi import FileWrapper
 
 from app import context
@@ -35,8 +36,11 @@ def send_stored(path: Path, *, name: str, media_type: str, etag: str) -> Respons
 
     Raises:
         werkzeug.exceptions.RequestedRangeNotSatisfiable: the range lies outside.
+        werkzeug.exceptions.PreconditionFailed: it is not the one that `If-Match` names.
         FileNotFoundError: the file is gone.
     """
+    if request.if_match and not request.if_match.contains(etag):
+        raise PreconditionFailed
     said, asked = request.headers.get("Range"), _usable_range(etag, path.stat().st_size)
     request.environ.pop("HTTP_RANGE", None)
     if asked is not None:

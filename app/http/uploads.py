@@ -18,6 +18,7 @@ from models.errors import Invalid
 MULTIPART = "multipart/form-data"
 # Beside the files: the other fields, and what stands between them.
 _FORM_BYTES = 2**20
+_FIELDS_BYTES = 16 * 2**20
 _COPY_BYTES = 2**18
 
 
@@ -44,6 +45,8 @@ def allow(files: int = 1) -> None:
     """Lets a form be as large as so many files may be; one that is repeated under a key is read whole and may not."""
     if request.method == "POST" and request.mimetype == MULTIPART and "Idempotency-Key" not in request.headers:
         request.max_content_length = files * most_bytes() + _FORM_BYTES
+        # Of the fields that are no files: a list of what is in them may be long.
+        request.max_form_memory_size = _FIELDS_BYTES
 
 
 def most_bytes() -> int:

@@ -38,6 +38,16 @@ def get(session: Session, agent_id: int) -> Agent:
     return agent
 
 
+def lock(session: Session, agent_id: int) -> None:
+    """Holds the agent until the commit, without their having done anything.
+
+    Raises:
+        NotFound: nobody with this number ever asked for anything.
+    """
+    get(session, agent_id)
+    session.execute(select(Agent.id).where(Agent.id == agent_id).with_for_update())
+
+
 def page(session: Session, *, limit: int, offset: int) -> tuple[list[Agent], int]:
     """Agents in the order of their numbers, and how many there are."""
     found = session.scalars(select(Agent).order_by(Agent.id).limit(limit).offset(offset))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -18,6 +18,8 @@ from models.transcription.tables import BONUS, EARNED, PAID_OUT, REVERSED, Agent
 NOTHING = Decimal()
 _UNIT = Decimal("0.0001")
 _SHOWN = Decimal("0.01")
+# As much as a line of the ledger holds.
+_MOST_AT_ONCE = Decimal(99999999)
 
 
 def amount_of(duration_seconds: Decimal, rate_per_second: Decimal) -> Decimal:
@@ -73,7 +75,7 @@ def add_bonus(session: Session, agent_id: int, amount: Decimal, note: str | None
     Raises:
         NotFound: there is no such agent.
     """
-    agents.get(session, agent_id)
+    agents.lock(session, agent_id)
     entry = Entry(agent_id=agent_id, kind=BONUS, amount=amount, note=note)
     session.add(entry)
     _count(session, entry, tasks=0, duration=Decimal())
@@ -87,13 +89,13 @@ def pay_out(session: Session, agent_id: int, amount: Decimal | None, note: str |
         NotFound: there is no such agent.
         Conflict: no more than nothing is due, or less than ``amount``.
     """
-    agents.get(session, agent_id)
     # Two who pay at once: the second sees what the first did.
-    session.execute(select(Agent.id).where(Agent.id == agent_id).with_for_update())
+    agents.lock(session, agent_id)
     due = balance(session, agent_id)
-    paid = due.quantize(_SHOWN, ROUND_HALF_UP) if amount is None else amount
-    if paid <= 0 or paid > due.quantize(_SHOWN, ROUND_HALF_UP):
-        raise Conflict(f"Agent {agent_id} has {due:.4f} to get; {paid:.2f} cannot be paid out.", balance=str(due))
+    # What is less than a hundredth waits for more.
+    paid = min(due, _MOST_AT_ONCE).quantize(_SHOWN, ROUND_FLOOR) if amount is None else amount
+    if paid <= 0 or paid > due:
+        raise Conflict(f"Agent {agent_id} has {due:.4f} to get; {paid:.4f} cannot be paid out.", balance=str(due))
     entry = Entry(agent_id=agent_id, kind=PAID_OUT, amount=-paid, note=note)
     session.add(entry)
     session.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,7 +76,7 @@ def add(session: Session, new: Sequence[NewTask], *, account_id: str | None, dou
         Task(
             source=BUILT_IN,
             state=OPEN,
-            file_name=each.file_name,
+            file_name=safe_name(each.file_name),
             language=each.language,
             draft=each.draft,
             gold_text=each.gold_text,
@@ -107,7 +108,7 @@ def take_over(session: Session, found: Sequence[Found], *, seen_at: datetime, do
             "source": LABEL_STUDIO,
             "queued_at": seen_at,
             "state": DONE if each.labeled else NEW,
-            "file_name": each.file_name,
+            "file_name": safe_name(each.file_name),
             "audio_url": each.audio_url,
             "language": each.language,
             "draft": each.draft,
@@ -273,6 +274,12 @@ def unpark(session: Session, task_id: int) -> Task:
     task.state, task.skips_count_from = OPEN, func.now()
     session.flush()
     return task
+
+
+def safe_name(name: str) -> str:
+    """A file's name as it can be told in a header and kept on a disk: nothing that nobody sees, no folders."""
+    plain = "".join("_" if unicodedata.category(each)[0] == "C" or each in "/\\" else each for each in name)
+    return plain.strip()[:200] or "audio"
 
 
 def _slots(task_id: int, double_percent: int) -> int:

@@ -66,6 +66,52 @@ def test_what_cannot_be_had_and_what_is_no_range(client: FlaskClient, admin: dic
     assert client.get(path, headers=admin | same | {"If-Range": '"another"'}).data == content
 
 
+def test_what_is_wanted_only_as_it_was_is_not_sent_as_it_is(
+    client: FlaskClient, admin: dict[str, str], path: str
+) -> None:
+    for more in ({}, {"Range": "bytes=0-1"}):
+        answer = client.get(path, headers=admin | {"If-Match": '"another"'} | more)
+        assert (answer.status_code, list(answer.get_json())) == (412, ["detail"])
+    tag = client.head(path, headers=admin).headers["ETag"]
+    assert client.get(path, headers=admin | {"If-Match": tag}).status_code == 200
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, 10**40])
+def test_numbers_beyond_all_that_is_counted_are_nobodys(
+    client: FlaskClient, admin: dict[str, str], number: int
+) -> None:
+    for path in (
+        f"/api/audio/stream/{number}/1",
+        f"/api/audio/stream/1/{number}",
+        f"/api/transcription/tasks/{number}",
+    ):
+        assert client.get(path, headers=admin).status_code == 404, path
+    assert client.get(f"/api/agents/{number}/stats", headers=admin).status_code == 200
+    body = {"agent_id": 1, "transcription": "a text"}
+    assert client.post(f"/api/tasks/{number}/submit", json=body, headers=admin).status_code == 404
+
+
+def test_one_transcribers_answers_are_not_given_to_another_of_the_same_account(
+    client: FlaskClient, database: Database
+) -> None:
+    transcribing.add(database, count=2)
+    with database.transaction() as session:
+        account = accounts.create(session, username="team", password="a password", role="agent")
+        keys = [accounts.create_key(session, account, name="x", agent_id=agent)[1] for agent in (ANN, BOB)]
+
+    def ask(key: str, agent_id: int) -> tuple[int, int | None]:
+        headers = {"X-API-Key": key, "Idempotency-Key": "1"}
+        answer = client.post("/api/tasks/request", json={"agent_id": agent_id}, headers=headers)
+        return answer.status_code, answer.get_json().get("task_id")
+
+    status, first = ask(keys[0], ANN)
+    assert (status, ask(keys[0], ANN)) == (200, (200, first))
+    assert ask(keys[1], ANN)[0] == 403
+    status, second = ask(keys[1], BOB)
+    assert status == 200
+    assert second != first
+
+
 def test_playing_renews_the_lease(client: FlaskClient, admin: dict[str, str], database: Database, path: str) -> None:
     transcribing.age(database, ANN, minutes=10)
     assert client.get(path, headers=admin | {"Range": "bytes=0-9"}).status_code == 206

@@ -82,6 +82,7 @@ def test_a_zip_becomes_tasks_with_what_its_manifest_says(
     )
     answer = send(client, admin, ("takes.zip", archive))
     assert answer.status_code == 201, answer.text
+    assert answer.get_json()["passed_over"] == ["README.txt"]
     first, second, third = made(database, answer.get_json()["task_ids"])
     assert (first.file_name, first.language, first.draft, first.gold_text) == ("a.wav", "en", "a draft", None)
     # What a file lasts is measured, whatever is said.
@@ -129,11 +130,56 @@ def test_a_telephones_wav_is_kept_as_flac(client: FlaskClient, admin: dict[str, 
     assert (task.media_type, float(task.duration_seconds or 0)) == ("audio/flac", 1.0)
 
 
+def test_a_zip_of_a_folder_has_its_manifest_in_the_folder(
+    client: FlaskClient, admin: dict[str, str], database: Database
+) -> None:
+    manifest = json.dumps([{"file": "a.wav", "text": "right", "gold": True, "draft": "write"}])
+    archive = zipped(**{"takes/a__wav": transcribing.tone(0.5), "takes/manifest__json": manifest.encode()})
+    answer = send(client, admin, ("takes.zip", archive))
+    (task,) = made(database, answer.get_json()["task_ids"])
+    assert (task.file_name, task.gold_text, task.draft) == ("a.wav", "right", "write")
+
+
+def test_a_name_that_no_header_can_carry_is_made_one_that_can(
+    client: FlaskClient, admin: dict[str, str], database: Database
+) -> None:
+    answer = send(client, admin, ("takes.zip", zipped(**{"x\r\ny\x01__wav": transcribing.tone(0.5)})))
+    (task_id,) = answer.get_json()["task_ids"]
+    assert made(database, [task_id])[0].file_name == "x__y_.wav"
+    given = client.post("/api/tasks/request", json={"agent_id": 1}, headers=admin).get_json()
+    assert client.get(f"/api/audio/stream/{given['task_id']}/1", headers=admin).status_code == 200
+
+
+def test_a_sound_of_any_name_is_taken_where_it_is_sent_by_itself(
+    client: FlaskClient, admin: dict[str, str], database: Database
+) -> None:
+    answer = send(client, admin, ("recording", transcribing.tone(0.5)))
+    assert answer.status_code == 201, answer.text
+
+
 HOSTILE = {
     "nothing": ((), None, ("file",)),
     "an empty file": ((("a.wav", b""),), None, ("empty",)),
     "a text called wav": ((("a.wav", b"hello"),), None, ("a.wav", "no audio file")),
-    "a text": ((("a.txt", b"hello"),), None, ("no sound",)),
+    "a text": ((("a.txt", b"hello"),), None, ("a.txt", "no audio file")),
+    "a zip of texts": ((("a.zip", zipped(a__txt=b"hello")),), None, ("no sound",)),
+    "one name in two zips": (
+        (("a.zip", zipped(x__wav=transcribing.tone(0.5))), ("b.zip", zipped(x__wav=transcribing.tone(1.0)))),
+        None,
+        ("'x.wav' is sent twice",),
+    ),
+    "a file twice in a manifest": (
+        (("a.wav", transcribing.tone(0.5)),),
+        [{"file": "a.wav"}, {"file": "a.wav"}],
+        ("manifest[1].file",),
+    ),
+    "half a character": (
+        (("a.wav", transcribing.tone(0.5)),),
+        '[{"file": "a.wav", "text": "\\ud800"}]',
+        ("manifest[0].text",),
+    ),
+    "a rate that nobody has": ((("a.wav", transcribing.tone(2.0, 1)),), None, ("a rate of 1 Hz",)),
+    "no bits": ((("a.wav", transcribing.tone(0.5)[:34] + b"\0\0" + transcribing.tone(0.5)[36:]),), None, ("a.wav",)),
     "a wav without sound": ((("a.wav", transcribing.tone(0.0)),), None, ("a.wav", "no sound")),
     "two of one name": ((("a.wav", b"1"), ("x/a.wav", b"2")), None, ("a.wav", "twice")),
     "a manifest of other files": ((("a.wav", transcribing.tone(0.5)),), [{"file": "b.wav"}], ("b.wav", "not among")),

@@ -19,6 +19,7 @@ from tests import transcribing
 from tests.transcribing import add, task_of
 
 ANN, BOB = 1, 2
+ODD = "Zwei, drei – vier --> <b>fünf</b> &c."
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_people_are_paused_given_bonuses_and_paid(manager: Manager, database: Da
     manager.post(f"agents/{ANN}/resume")
     assert task_of(database, ANN) is not None
     assert manager.post(f"agents/{ANN}/bonus", {"amount": 1.25, "note": "fast"}, 201)["amount"] == 1.25
-    assert "10.0" in manager.post(f"agents/{ANN}/payout", {"amount": 10}, 409)["detail"]
+    assert "10.0000" in manager.post(f"agents/{ANN}/payout", {"amount": 10}, 409)["detail"]
     assert manager.post(f"agents/{ANN}/payout", {"note": "bank"}, 201)["amount"] == -6.25
     manager.post(f"agents/{ANN}/payout", {}, 409)
     (line,) = manager.get("statements")["statements"]
@@ -98,7 +99,8 @@ def test_people_are_paused_given_bonuses_and_paid(manager: Manager, database: Da
     assert {name: float(value) for name, value in row.items()} == {name: float(value) for name, value in line.items()}
     assert manager.get("statements?since=2100-01-01T00:00:00Z", 400)
     assert manager.get("statements?until=2001-01-01T00:00:00Z")["statements"] == []
-    for body in ({"amount": "much"}, {"amount": True}, {"amount": 0.00001}, {"amount": 1e9}, {}):
+    for amount in ("much", True, 0.00001, 1e9, 1e25, "1e400", 0, "１２", None):
+        body = {} if amount is None else {"amount": amount}
         assert "amount" in manager.post(f"agents/{ANN}/bonus", body, 400)["detail"]
     manager.post("agents/424242/bonus", {"amount": 1}, 404)
     manager.post("agents/424242/payout", {}, 404)
@@ -143,9 +145,12 @@ def test_what_two_do_not_agree_in_is_decided(manager: Manager, database: Databas
 def test_results_in_the_formats_of_others(manager: Manager, database: Database, store: FileStore) -> None:
     first, second = add(database, store, count=2, seconds=2.0, language="en")
     manager.transcribe(database, first, ANN, '=HYPERLINK("x")\nand a second line')
-    manager.transcribe(database, second, ANN, "Zwei, drei – vier.")
+    manager.transcribe(database, second, ANN, ODD)
     whole = manager.get("export?format=json")
-    assert [each["text"] for each in whole] == ['=HYPERLINK("x")\nand a second line', "Zwei, drei – vier."]
+    assert [each["text"] for each in whole] == [
+        '=HYPERLINK("x")\nand a second line',
+        ODD,
+    ]
     assert whole[0]["annotations"][0]["agent_id"] == ANN
     rows = list(csv.DictReader(io.StringIO(manager.get("export?format=csv").decode())))
     assert [int(row["task_id"]) for row in rows] == [first, second]
@@ -153,7 +158,10 @@ def test_results_in_the_formats_of_others(manager: Manager, database: Database, 
     kaldi = zipfile.ZipFile(io.BytesIO(manager.get("export?format=kaldi")))
     lists = {name: kaldi.read(name).decode().splitlines() for name in ("wav.scp", "text", "utt2spk", "utt2dur")}
     names = [f"task{each:09d}" for each in (first, second)]
-    assert lists["text"] == [f'{names[0]} =HYPERLINK("x") and a second line', f"{names[1]} Zwei, drei – vier."]
+    assert lists["text"] == [
+        f'{names[0]} =HYPERLINK("x") and a second line',
+        f"{names[1]} {ODD}",
+    ]
     assert lists["utt2dur"] == [f"{name} 2.00" for name in names]
     for line in lists["wav.scp"]:
         sound, rate = soundfile.read(io.BytesIO(kaldi.read(line.split()[1])))
@@ -163,8 +171,8 @@ def test_results_in_the_formats_of_others(manager: Manager, database: Database, 
     assert {row["file_name"] for row in table} <= set(folder.namelist())
     assert [row["transcription"] for row in table] == [each["text"] for each in whole]
     captions = zipfile.ZipFile(io.BytesIO(manager.get("export?format=webvtt")))
-    assert captions.read(f"{second}_take_1.vtt").decode() == (
-        "WEBVTT\n\n00:00:00.000 --> 00:00:02.000\nZwei, drei – vier.\n"
+    assert captions.read(f"{second}.vtt").decode() == (
+        "WEBVTT\n\n00:00:00.000 --> 00:00:02.000\nZwei, drei – vier --&gt; &lt;b&gt;fünf&lt;/b&gt; &amp;c.\n"
     )
     assert "'docx'" in manager.get("export?format=docx", 400)["detail"]
 

@@ -349,7 +349,7 @@ def test_what_is_paid_out_is_due_no_more(database: Database) -> None:
         ledger.add_bonus(session, ANN, Decimal("1.25"), "well done")
     with database.transaction() as session:
         assert ledger.balance(session, ANN) == Decimal("6.25")
-        with pytest.raises(Conflict, match=r"has 6\.2500 to get; 7\.00 cannot"):
+        with pytest.raises(Conflict, match=r"has 6\.2500 to get; 7\.0000 cannot"):
             ledger.pay_out(session, ANN, Decimal("7.00"), None)
     with database.transaction() as session:
         assert ledger.pay_out(session, ANN, None, "bank").amount == Decimal("-6.25")

@@ -35,6 +35,7 @@ def pieces(file: Path, bounds: Bounds, *, seconds: int = 10) -> Iterator[Clip]:
     """
     heard = 0.0
     for clip in _decoded(file, bounds, seconds):
+        _check_rate(clip.sample_rate_hz, bounds)
         heard += clip.duration_seconds
         if heard > bounds.longest_seconds:
             raise _too_long(bounds)
@@ -48,9 +49,7 @@ def _decoded(file: Path, bounds: Bounds, seconds: int) -> Iterator[Clip]:
     try:
         with _Forward(file) as sound:
             # Before anything is made room for: a bad file says what it likes.
-            if sound.samplerate > bounds.rates_hz[1]:
-                said = f"a rate of {sound.samplerate} Hz is outside {bounds.rates_hz[0]} to {bounds.rates_hz[1]}"
-                raise BadInput(said, code="bad_sample_rate")
+            _check_rate(sound.samplerate, bounds)
             if sound.channels > bounds.channels:
                 raise BadInput(f"{sound.channels} channels: at most {bounds.channels} are heard", code="bad_samples")
             if bounds.longest_seconds * sound.samplerate < sound.frames < _ENDLESS_FRAMES:
@@ -74,6 +73,12 @@ class _Forward(soundfile.SoundFile):
     def seekable(self) -> bool:
         """No: so there is nothing to seek."""
         return False
+
+
+def _check_rate(rate_hz: int, bounds: Bounds) -> None:
+    low, high = bounds.rates_hz
+    if not low <= rate_hz <= high:
+        raise BadInput(f"a rate of {rate_hz} Hz is outside {low} to {high}", code="bad_sample_rate")
 
 
 def _too_long(bounds: Bounds) -> BadInput:

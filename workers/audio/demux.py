@@ -30,9 +30,9 @@ def read(content: bytes, seconds_max: float = math.inf) -> Clip | None:
     """
     try:
         with _opened(content) as file:
-            if not file.streams.audio:
+            rate = _rate(file)
+            if not rate:
                 return None
-            rate = file.streams.audio[0].sample_rate
             parts: list[Samples] = []
             left = seconds_max * rate
             for part in _parts(file):
@@ -54,9 +54,9 @@ def pieces(content: bytes, seconds: float) -> Iterator[Clip]:
     """
     try:
         with _opened(content) as file:
-            if not file.streams.audio:
+            rate = _rate(file)
+            if not rate:
                 raise BadInput("there is no sound in the file", code="not_audio")
-            rate = file.streams.audio[0].sample_rate
             held: list[Samples] = []
             length = 0
             for part in _parts(file):
@@ -75,6 +75,12 @@ def _opened(content: bytes) -> InputContainer:
     file = av.open(io.BytesIO(content), options=_OPTIONS)
     assert isinstance(file, InputContainer)
     return file
+
+
+def _rate(file: InputContainer) -> int:
+    """Of the first sound; 0 where there is none, or none that there is a decoder for."""
+    streams = file.streams.audio
+    return int(getattr(streams[0], "sample_rate", 0) or 0) if streams else 0
 
 
 def _parts(file: InputContainer) -> Iterator[Samples]:

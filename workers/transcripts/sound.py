@@ -16,6 +16,8 @@ from workers.errors import BadInput
 
 # A day in court. Longer ones are better cut: one person has an hour.
 LONGEST_SECONDS = 4 * 3600
+# Nobody says anything in less, and it would earn nothing.
+_SHORTEST_SECONDS = 0.01
 # As many lines as a page draws side by side.
 PEAKS = 400
 _PIECE_SECONDS = 10
@@ -68,7 +70,7 @@ def look(file: Path) -> Looked:
             writer.write(np.clip(samples, -1, 1))
     if writer is not None:
         writer.close()
-    if seconds <= 0:
+    if seconds < _SHORTEST_SECONDS:
         raise BadInput("there is no sound in the file", code="no_sound")
     content = copy.getvalue() if media_type is None else file.read_bytes()
     return Looked(content, media_type or "audio/flac", seconds, _outline(fine))

@@ -278,4 +278,7 @@ class Fitting:
 
 def _averaged(average: Tensor, current: Tensor, steps: Tensor | int) -> Tensor:
     """The mean of the last steps: of few at first, so that what is not yet learned is soon forgotten."""
+    if not average.is_floating_point():
+        # What is counted (the batches that a normalization has seen) has no mean.
+        return current
     return average.lerp(current, max(1 / _AVERAGED_OVER_STEPS, 9 / (10 + int(steps))))

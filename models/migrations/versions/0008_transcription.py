@@ -219,9 +219,11 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("annotation_id IS NOT NULL"),
     )
+    op.alter_column("api_keys", "agent_id", existing_type=sa.INTEGER(), type_=sa.BigInteger(), existing_nullable=True)
 
 
 def downgrade() -> None:
+    op.alter_column("api_keys", "agent_id", existing_type=sa.BigInteger(), type_=sa.INTEGER(), existing_nullable=True)
     op.drop_index(
         "uq_transcription_ledger_annotation_kind",
         table_name="transcription_ledger",

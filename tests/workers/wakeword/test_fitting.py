@@ -163,6 +163,37 @@ def test_each_option_of_a_training_changes_what_is_learned(tmp_path: Path, chang
     assert told_plain != told_changed
 
 
+@pytest.mark.parametrize("part", ["use_attention", "use_se_block", "use_tcn"])
+def test_every_part_of_a_head_can_be_trained(tmp_path: Path, part: str) -> None:
+    torch.manual_seed(0)
+    head = nets.build("embedding", frontend("embedding"), NetOptions(**{part: True}))
+    told: list[Epoch] = []
+    Fitting(head, material(), QUICK, checkpoint=tmp_path / "checkpoint.pt", seed=1).run(told.append)
+    assert told[-1].val_f1 > 0.8
+
+
+@pytest.mark.parametrize("kind", ["tcresnet", "bcresnet"])
+def test_every_net_from_scratch_can_be_trained(tmp_path: Path, kind: str) -> None:
+    torch.manual_seed(0)
+    front = frontend("mel")
+    draws = np.random.default_rng(1)
+
+    def drawn(count: int, label: int) -> Windows:
+        frames = draws.normal(label, 1, (count, front.window_frames, front.width)).astype(np.float16)
+        return Windows(frames, np.full(count, label, np.int8), ("x",) * count, ("f",) * count)
+
+    row = draws.normal(0, 1, (400, front.width)).astype(np.float16)
+    learned = Material(
+        drawn(24, 1), drawn(24, 0), Backdrop([row], front), drawn(8, 1), drawn(8, 0), Backdrop([row], front)
+    )
+    net = nets.build(kind, front, NetOptions())
+    told: list[Epoch] = []
+    options = replace(QUICK, num_epochs=2)
+    Fitting(net, learned, options, checkpoint=tmp_path / "checkpoint.pt", seed=1).run(told.append)
+    assert len(told) == 2
+    assert all(np.isfinite(epoch.train_loss) for epoch in told)
+
+
 def test_without_any_other_speech_it_learns_from_what_there_is(tmp_path: Path) -> None:
     empty = Backdrop([], frontend("embedding"))
     _, told = fitted(tmp_path, QUICK, material(others=empty, val_others=empty))
