@@ -67,6 +67,8 @@ accounts._passwords = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 # How properties that are durations begin, so that they are shown at the end of the run.
 MEASURED = "measured: "
 JOURNEYS = "journeys"
+# Its servers have the port that a document names.
+ONE_AT_A_TIME = ("test_transcription_clients.py",)
 NODE = f"test@{socket.gethostname()}"
 
 
@@ -86,16 +88,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Of tests that run in several processes at once, those of a file stay together, and all journeys do."""
+    """Of tests that run in several processes at once those stay together that share what there is once.
+
+    All journeys do: a whole product.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByFile(LoadScopeScheduling):
+    class ByJourney(LoadScopeScheduling):
         # Not by marks (``--dist loadgroup``), which are lost on their way to where tests are handed out.
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return JOURNEYS if Path(file).parent.name == JOURNEYS else file
+            file = Path(nodeid.partition("::")[0])
+            if file.parent.name == JOURNEYS:
+                return JOURNEYS
+            return file.name if file.name in ONE_AT_A_TIME else nodeid
 
-    return ByFile(config, log)
+    return ByJourney(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -212,7 +212,7 @@ def test_whose_a_transcribers_key_is_says_an_administrator(
     mine = client.get("/api/auth/me", headers={"X-API-Key": made["key"]}).get_json()
     assert (mine["role"], mine["agent_id"]) == ("agent", 7)
     assert client.post("/api/auth/keys", json={"name": "k", "agent_id": 7}, headers=customer).status_code == 403
-    bad = client.post("/api/auth/keys", json=body | {"agent_id": 0}, headers=admin)
+    bad = client.post("/api/auth/keys", json=body | {"agent_id": -1}, headers=admin)
     assert (bad.status_code, "agent_id" in bad.get_json()["error"]) == (400, True)
 
 
