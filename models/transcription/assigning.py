@@ -5,9 +5,9 @@ The promises are kept by the unique indexes of ``Assignment``; the locks here on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import case, func, select, text, update
 from sqlalchemy.orm import Session
@@ -114,7 +114,7 @@ def request(session: Session, agent_id: int, choice: Choice, *, draw: float = 1.
     mine = _of_agent(session, agent_id)
     if mine is not None:
         if _lapsed(mine):
-            _return(session, [mine], EXPIRED)
+            _expire(session, [mine])
         else:
             _renew(mine)
             session.flush()
@@ -207,7 +207,7 @@ def expire(session: Session, *, limit: int = 500) -> int:
         .with_for_update(),
         execution_options={"populate_existing": True},
     ).all()
-    _return(session, rows, EXPIRED)
+    _expire(session, rows)
     return len(rows)
 
 
@@ -275,10 +275,9 @@ def _renew(assignment: Assignment) -> None:
     assignment.lease_until = func.least(func.now() + LEASE, Assignment.started_at + LONGEST)
 
 
-def _return(session: Session, assignments: Any, state: str) -> None:
+def _expire(session: Session, assignments: Sequence[Assignment]) -> None:
     """Ends assignments whose tasks are locked, and gives these to whoever comes next, at the place they had."""
-    ids = [each.id for each in assignments]
-    ended = {"state": state, "ended_at": func.now()}
-    session.execute(update(Assignment).where(Assignment.id.in_(ids)).values(**ended))
+    mine = Assignment.id.in_([each.id for each in assignments])
+    session.execute(update(Assignment).where(mine).values(state=EXPIRED, ended_at=func.now()))
     for each in assignments:
         session.execute(update(Task).where(Task.id == each.task_id).values(taken=Task.taken - 1))

@@ -75,7 +75,7 @@ def put_off(session: Session, claimed: Claimed, problem: str) -> None:
 
 def task_is_gone(session: Session, claimed: Claimed, problem: str) -> None:
     """The text cannot be written, as its task was removed there: it earns nothing, and everybody can see why."""
-    agents.present(session, claimed.agent_id)
+    agents.lock(session, claimed.agent_id)
     task = session.scalars(select(Task).where(Task.id == claimed.task_id).with_for_update()).one()
     row = session.scalars(select(Annotation).where(Annotation.id == claimed.id).with_for_update()).one()
     if row.state != PENDING or row.attempts != claimed.attempt:
@@ -90,16 +90,6 @@ def task_is_gone(session: Session, claimed: Claimed, problem: str) -> None:
 def is_ours(session: Session, unique_ids: Collection[str]) -> bool:
     """Whether one of these names at Label Studio is that of a text from here."""
     return session.scalar(select(Annotation.id).where(Annotation.unique_id.in_(list(unique_ids))).limit(1)) is not None
-
-
-def waiting(session: Session) -> tuple[int, float]:
-    """How many texts are to be written yet, and for how many seconds the first has been waiting."""
-    count, oldest = session.execute(
-        select(func.count(), func.extract("epoch", func.now() - func.min(Annotation.created_at))).where(
-            Annotation.state == PENDING
-        )
-    ).one()
-    return count, float(oldest or 0.0)
 
 
 def _of(claimed: Claimed) -> Update:

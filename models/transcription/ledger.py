@@ -50,7 +50,7 @@ def earn(session: Session, annotation: Annotation, task: Task, rate_per_second: 
 
 def reverse(session: Session, annotation: Annotation, why: str) -> None:
     """Takes back what a text earned that came to nothing; once, however often it is called."""
-    agents.present(session, annotation.agent_id)
+    agents.lock(session, annotation.agent_id)
     lines = {line.kind: line for line in session.scalars(select(Entry).where(Entry.annotation_id == annotation.id))}
     earned = lines.get(EARNED)
     if earned is None or REVERSED in lines:

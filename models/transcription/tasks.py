@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import BigInteger, Text, column, func, select, update, values
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -102,7 +102,7 @@ def take_over(session: Session, found: Sequence[Found], *, seen_at: datetime, do
     """
     if not found:
         return 0
-    values = [
+    rows = [
         {
             "id": each.id,
             "source": LABEL_STUDIO,
@@ -117,19 +117,21 @@ def take_over(session: Session, found: Sequence[Found], *, seen_at: datetime, do
         for each in found
     ]
     known = set(session.scalars(select(Task.id).where(Task.id.in_([each.id for each in found]))))
-    session.execute(insert(Task).values(values).on_conflict_do_nothing(index_elements=[Task.id]))
-    for each in found:
-        if each.id not in known:
-            continue
-        same = update(Task).where(Task.id == each.id, Task.source == LABEL_STUDIO)
-        changed = same.where(Task.audio_url.is_distinct_from(each.audio_url), Task.state.in_((NEW, OPEN, BROKEN)))
-        session.execute(changed.values(audio_url=each.audio_url, file=None, state=NEW, problem=None))
-        if each.labeled:
-            session.execute(same.where(Task.state.in_((NEW, OPEN, PARKED, BROKEN)), Task.taken == 0).values(state=DONE))
-        else:
-            # It is there again, or somebody there took a text of theirs back; ours stay.
-            session.execute(same.where(Task.state == GONE, Task.taken == 0).values(state=NEW, problem=None))
-            session.execute(same.where(Task.state == DONE, Task.taken == 0).values(state=NEW))
+    session.execute(insert(Task).values(rows).on_conflict_do_nothing(index_elements=[Task.id]))
+    same = update(Task).where(Task.source == LABEL_STUDIO)
+    urls = values(column("id", BigInteger), column("audio_url", Text), name="urls").data(
+        [(each.id, each.audio_url) for each in found]
+    )
+    moved = same.where(Task.id == urls.c.id, Task.audio_url.is_distinct_from(urls.c.audio_url))
+    usable = moved.where(Task.state.in_((NEW, OPEN, BROKEN)))
+    session.execute(usable.values(audio_url=urls.c.audio_url, file=None, state=NEW, problem=None))
+    free = same.where(Task.taken == 0)
+    labeled = [each.id for each in found if each.labeled]
+    session.execute(free.where(Task.id.in_(labeled), Task.state.in_((NEW, OPEN, PARKED, BROKEN))).values(state=DONE))
+    # It is there again, or somebody there took a text of theirs back; ours stay.
+    open_there = [each.id for each in found if not each.labeled]
+    session.execute(free.where(Task.id.in_(open_there), Task.state == GONE).values(state=NEW, problem=None))
+    session.execute(free.where(Task.id.in_(open_there), Task.state == DONE).values(state=NEW))
     return len({each.id for each in found} - known)
 
 
@@ -214,9 +216,10 @@ class Counts:
 
 
 def counts(session: Session, source: str) -> Counts:
-    """How much there is to do."""
+    """How much there is to do of the tasks of ``source``; all that is in somebody's hands."""
     free = (Task.state == NEW) | ((Task.state == OPEN) & (Task.taken < Task.slots))
     available = session.scalar(select(func.count()).where(Task.source == source, free, Task.gold_text.is_(None)))
+    # Gold tasks among them, or the one who holds one could tell it by the number.
     locked = session.scalar(select(func.count()).where(Assignment.state == ACTIVE, Assignment.lease_until > func.now()))
     return Counts(available or 0, locked or 0)
 

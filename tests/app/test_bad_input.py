@@ -18,9 +18,14 @@ from tests.app.conftest import row_counts
 @pytest.fixture
 def stored_nothing(lasting_database: Database) -> Iterator[None]:
     """Fails when a test leaves a row behind."""
-    before = row_counts(lasting_database)
+    before = _stored(lasting_database)
     yield
-    assert row_counts(lasting_database) == before
+    assert _stored(lasting_database) == before
+
+
+def _stored(database: Database) -> dict[str, int]:
+    # That it was refused is written among the errors, whenever that is.
+    return {table: count for table, count in row_counts(database).items() if table != "error_reports"}
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,9 @@ MEAN += ["|", "| a ", "|a|b|\n", "# " + "#" * (LENGTH - 3) + "x"]
 @pytest.mark.parametrize("unit", MEAN)
 def test_no_text_keeps_a_worker_busy(unit: str) -> None:
     """Measured: 0.3 s at the worst, for a text of nothing but "1/"."""
-    assert _seconds((unit * (LENGTH // len(unit) + 1))[:LENGTH]) < 1.5
+    text = (unit * (LENGTH // len(unit) + 1))[:LENGTH]
+    # What takes long always does; a busy machine does not.
+    assert any(_seconds(text) < 1.5 for _ in range(3))
 
 
 @pytest.mark.parametrize("unit", ["<", "[", "1", "."])
