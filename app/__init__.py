@@ -37,6 +37,7 @@ def create_app(configured: Settings | None = None) -> Flask:
     from models.base import utc_now
     from models.counters import Counters
     from models.files import FileStore
+    from models.gateway import services
     from models.log_stream import LogStream
     from models.pronunciations import Lexicon, entries
     from models.transcription import tasks as transcription_tasks
@@ -74,6 +75,7 @@ def create_app(configured: Settings | None = None) -> Flask:
         transcription=Recent(
             database, lambda session, source: (transcription_tasks.counts(session, source), utc_now()), seconds=30.0
         ),
+        services_healthy=Recent(database, lambda session, _: services.healthy(session)),
         label_studio=readiness.of_label_studio(configured),
         lexicons=Recent(database, lambda session, scope: Lexicon(entries(session, scope))),
         redis=client,

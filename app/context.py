@@ -80,6 +80,8 @@ class Context:
     active_sessions: Recent[None, int]
     # What there is to transcribe, by where it comes from, and when that was counted.
     transcription: Recent[str, tuple[Counts, datetime]]
+    # How many outside services are well, of how many.
+    services_healthy: Recent[None, tuple[int, int]]
     # None where there is no Label Studio.
     label_studio: Part | None
     # How words are said in a course, or (None) in every other text.

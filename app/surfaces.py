@@ -25,7 +25,9 @@ def _management(code: str, message: str, details: Body) -> Body:
 
 
 def _gateway(code: str, message: str, details: Body) -> Body:
-    return {"detail": message, "error_code": code.upper(), "timestamp": iso(utc_now())}
+    # What a call has to be made again with is for programs to read.
+    token = {name: details[name] for name in ("confirmation_token",) if name in details}
+    return {"detail": message, "error_code": code.upper(), "timestamp": iso(utc_now())} | token
 
 
 def _wakewords(code: str, message: str, details: Body) -> Body:

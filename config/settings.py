@@ -23,6 +23,7 @@ from config.variables import (
     choice,
     decimal,
     folders,
+    hosts,
     made,
     money,
     networks,
@@ -280,6 +281,23 @@ class Settings:
             "are found by polling alone."
         )
     )
+
+    # --- Gateway -----------------------------------------------------------------------------------------------------
+
+    service_networks: tuple[Network, ...] = field(
+        metadata=networks(
+            "Where outside services may be. Clouds' metadata services are never asked, whatever stands here.",
+            shown="this machine and private networks, and public servers by a name",
+        )
+    )
+    mcp_port: int = field(metadata=number(8767, "The port of the MCP endpoint, `/mcp`.", high=65535))
+    mcp_hosts: tuple[str, ...] = field(
+        metadata=hosts(
+            "The names (with a port, or `:*` for any) by which MCP clients reach us beside this machine's own: a "
+            "request that names another host is refused, since a web page may have led it here."
+        )
+    )
+    tool_history_days: int = field(metadata=number(30, "Days that it is kept which tools were called.", high=3650))
 
     # --- Webhooks ----------------------------------------------------------------------------------------------------
 

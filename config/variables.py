@@ -177,13 +177,23 @@ def origins(default: str, about: str) -> dict[str, Setting]:
     return _listed("origins, with commas between, or `*`", default, about, fault)
 
 
-def networks(about: str) -> dict[str, Setting]:
-    """Addresses and networks with commas between."""
+def networks(about: str, *, shown: str = "") -> dict[str, Setting]:
+    """Addresses and networks with commas between; ``shown`` says what holds where nothing is said."""
 
     def fault(network: str) -> str | None:
         return f"{network!r} is no address or network" if _network(network) is None else None
 
-    return _listed("addresses or networks, with commas between", "", about, fault, made=_network)
+    return _listed("addresses or networks, with commas between", "", about, fault, made=_network, shown=shown)
+
+
+def hosts(about: str) -> dict[str, Setting]:
+    """Hosts with commas between, each with a port, ``:*`` for any, or none."""
+
+    def fault(host: str) -> str | None:
+        good = re.fullmatch(r"[\w.-]+(:(\d+|\*))?|\[[0-9a-fA-F:]+\](:(\d+|\*))?", host)
+        return None if good else f"{host!r} is no host (name, name:port or name:*)"
+
+    return _listed("hosts, with commas between", "", about, fault)
 
 
 def folders(about: str) -> dict[str, Setting]:
@@ -222,6 +232,7 @@ def _listed(
     *,
     keep_empty: bool = False,
     made: Callable[[str], Any] = str,
+    shown: str = "",
 ) -> dict[str, Setting]:
     """A list; each of its faults is told. With ``keep_empty`` an empty value is the default, an empty part a fault."""
 
@@ -241,7 +252,8 @@ def _listed(
     def value(said: str) -> tuple[Any, ...]:
         return tuple(made(each) for each in parts(said))
 
-    return _one(Variable("", kind, f"`{default}`" if default else "none", about, read), made=value)
+    default_shown = shown or (f"`{default}`" if default else "none")
+    return _one(Variable("", kind, default_shown, about, read), made=value)
 
 
 def _words(values: Iterable[str]) -> str:

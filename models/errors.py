@@ -61,3 +61,15 @@ class LeaseLost(ModelError):
     """The unit is no longer this worker's: stop, and throw the work away."""
 
     code = "lease_lost"
+
+
+class UpstreamFailed(ModelError):
+    """A server outside did not do what it was asked for."""
+
+    code = "upstream_error"
+
+
+class Denied(ModelError):
+    """The caller may not do this."""
+
+    code = "forbidden"

@@ -110,6 +110,11 @@ TICKET_SECONDS = 30
 PRESENT = "presence"
 
 
+def confirmed(number: str) -> str:
+    """That a token which confirmed a call was used; kept for as long as it would be good."""
+    return f"confirmed:{number}"
+
+
 def presence(process_id: str) -> str:
     """The ids of the sockets that one web process holds; expires unless the process says so again."""
     return f"presence:{process_id}"

@@ -20,6 +20,7 @@ from models import (
     workers,
 )
 from models.base import Base
+from models.gateway import tables as gateway
 from models.jobs import tables
 from models.metrics import hours
 from models.transcription import tables as transcription
@@ -31,6 +32,7 @@ __all__ = [
     "curricula",
     "curriculum_assets",
     "error_reports",
+    "gateway",
     "hours",
     "idempotency",
     "pronunciations",

@@ -30,6 +30,14 @@ def get(session: Session, account_id: str) -> Account:
     return account
 
 
+def called(session: Session, name: str, email: str | None = None) -> Account | None:
+    """The account of this user name, else the one that has this address (in any case of letters); None of nobody."""
+    found = session.scalars(select(Account).where(Account.username == name)).one_or_none()
+    if found is None and email:
+        found = session.scalars(select(Account).where(func.lower(Account.email) == email.lower()).limit(1)).first()
+    return found
+
+
 def change(session: Session, account_id: str, fields: dict[str, Any], *, keep_sign_in: str | None = None) -> Account:
     """The account with these ``fields``: role, email, disabled, password_hash.
 

@@ -85,6 +85,8 @@ app.conf.update(
         "annotate": {"task": "transcription.deliver", "schedule": 5.0, "options": {"queue": "io", "expires": 5}},
         "look": {"task": "transcription.sync", "schedule": 30.0, "options": {"queue": "imports", "expires": 30}},
         "fetch": {"task": "transcription.prepare", "schedule": 10.0, "options": {"queue": "imports", "expires": 10}},
+        # Each service once a minute (models/gateway/services.py).
+        "services": {"task": "services.check", "schedule": 10.0, "options": {"queue": "io", "expires": 10}},
         "deliver": {"task": "outbox.deliver", "schedule": 5.0, "options": {"queue": "io", "expires": 5}},
     },
 )
@@ -115,6 +117,13 @@ def _deliver(_: str = "") -> None:
     from tasks import outbox
 
     outbox.deliver()
+
+
+@app.task(name="services.check")
+def _check_services() -> None:
+    from tasks import services
+
+    services.check()
 
 
 @app.task(name="transcription.deliver")

@@ -193,8 +193,12 @@ class StandIn:
             # It fails over files that it does not have.
             return 500, {"detail": "'NoneType' object has no attribute 'has_permission'"}
         kind, number, rest = (*path.strip("/").split("/")[1:], "", "", "")[:3]
-        if kind == "projects" and number == "1":
-            return 200, {"id": 1, "title": "Voices", "label_config": self.config}
+        if kind == "projects" and number in ("", "1"):
+            done = sum(task["is_labeled"] for task in self.tasks.values())
+            counts = {"task_number": len(self.tasks), "finished_task_number": done}
+            project = {"id": 1, "title": "Voices", "label_config": self.config} | counts
+            project["total_annotations_number"] = sum(map(len, self.annotations.values()))
+            return 200, project if number else {"count": 1, "next": None, "previous": None, "results": [project]}
         if kind == "tasks" and not number:
             return self._listed(query)
         if kind == "tasks" and number.isdigit() and int(number) in self.tasks:

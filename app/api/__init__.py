@@ -19,6 +19,7 @@ RESOURCES = (
         "transcription_webhook",
         "transcription_health",
     ),
+    *("services", "user_mappings", "groups", "tools", "gateway_system"),
     *("openai", "openai_batch"),
     "wake_tests",
 )

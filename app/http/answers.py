@@ -40,12 +40,14 @@ class Answer:
     Attributes:
         media_types: What it may be.
         schema: Its JSON; without one the documents' example says what is in it.
+        many: Whether it is a bare list of that.
         description: When it comes, where an endpoint has several.
         headers: What each header of its own says.
     """
 
     media_types: tuple[str, ...] = ("application/json",)
     schema: type[Schema] | None = None
+    many: bool = False
     description: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 from app import surfaces
 from app.http.access import Forbidden, Unauthorized
 from models import db
-from models.errors import Busy, Conflict, Invalid, ModelError, NotFound, OverShare, Unavailable
+from models.errors import Busy, Conflict, Denied, Invalid, ModelError, NotFound, OverShare, Unavailable, UpstreamFailed
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +35,15 @@ _CODES = {
     416: "range_not_satisfiable",
     422: "validation_error",
     429: "rate_limited",
+    502: "upstream_error",
     503: "unavailable",
 }
 
 _STATUS: list[tuple[type[ModelError], int]] = [
     (NotFound, 404),
+    (Denied, 403),
     (Conflict, 409),
+    (UpstreamFailed, 502),
     (OverShare, 429),
     (Unavailable, 503),
     (Busy, 503),

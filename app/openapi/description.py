@@ -172,6 +172,8 @@ class _Description:
             return {"schema": {"type": "string"} | ({} if media_type.startswith("text/") else {"format": "binary"})}
         if answer.schema is not None:
             schema = self._api.ma_plugin.converter.resolve_nested_schema(answer.schema)
+            if answer.many:
+                schema = {"type": "array", "items": schema}
         else:
             schema = shape([example for _, example in examples])
         return {"schema": schema} | ({"examples": _named(examples)} if examples else {})

@@ -56,7 +56,8 @@ class Chatter:
         said += [("log_entry", self._lines.popleft()) for _ in range(len(self._lines))]
         watching = self._watching()
         if said and watching:
-            news = {"frame": b"".join(frame(kind, data) for kind, data in said)}
+            lines = [data for kind, data in said if kind == "log_entry"]
+            news = {"frame": b"".join(frame(kind, data) for kind, data in said), "lines": lines}
             for subscription in watching:
                 subscription.chat(news)
 

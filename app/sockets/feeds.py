@@ -8,7 +8,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, cast
 
@@ -135,7 +135,7 @@ def everything(ws: Any) -> None:
         _send(ws, "connected", {"client_id": g.client_id, "server_time": iso(utc_now())})
         frames.send(ws, _figures(here))
         figures = Clock(STATS_SECONDS)
-        for batch in _conversation(ws, subscription, figures):
+        for batch in conversation(ws, subscription, figures):
             ready = [frames.of_news(news) for news in batch]
             if figures.strikes():
                 ready.append(_figures(here))
@@ -156,7 +156,7 @@ def one_job(ws: Any, job_id: str) -> None:
             return
         snapshot: News = {"name": "job.snapshot", **summary(job)}
         version = 0
-        for batch in itertools.chain([[snapshot]], _conversation(ws, subscription, Clock(math.inf))):
+        for batch in itertools.chain([[snapshot]], conversation(ws, subscription, Clock(math.inf))):
             for news in batch:
                 if news["version"] > version:
                     version = news["version"]
@@ -185,8 +185,11 @@ class Clock:
         return True
 
 
-def _conversation(ws: Any, subscription: Subscription, clock: Clock) -> Iterator[list[News]]:
-    """News as it comes, none when the clock strikes first, until the client is gone; answers it in between."""
+def conversation(
+    ws: Any, subscription: Subscription, clock: Clock, answer: Callable[[Any, str | bytes], None] | None = None
+) -> Iterator[list[News]]:
+    """News as it comes, none when the clock strikes first, until the client is gone; ``answer``s it in between."""
+    answer = answer or _answer
     subscription.caller = g.caller
     threading.Thread(target=_hear, args=(ws, subscription), name="socket-hear", daemon=True).start()
     while True:
@@ -197,7 +200,7 @@ def _conversation(ws: Any, subscription: Subscription, clock: Clock) -> Iterator
                     if "code" in news:
                         ws.close(news["code"], news["why"])
                     return
-                _answer(ws, news["said"])
+                answer(ws, news["said"])
         yield [news for news in batch if "said" not in news]
 
 

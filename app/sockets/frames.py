@@ -18,7 +18,12 @@ _FINAL_TEXT = 0x81
 
 def frame(kind: str, data: dict[str, Any]) -> bytes:
     """The message ``{type, data, timestamp}`` as one text frame."""
-    text = json.dumps({"type": kind, "data": data, "timestamp": iso(utc_now())}).encode()
+    return bare({"type": kind, "data": data, "timestamp": iso(utc_now())})
+
+
+def bare(message: dict[str, Any]) -> bytes:
+    """A message without an envelope as one text frame."""
+    text = json.dumps(message).encode()
     length = len(text)
     if length < 126:
         return bytes((_FINAL_TEXT, length)) + text

@@ -91,7 +91,8 @@ class Hub:
     ) -> Iterator[Subscription]:
         """News from now on; subscribe before reading the row, then nothing falls between.
 
-        With ``chatter`` also what all processes log, and who comes and goes: ``{"frame": bytes}`` for the wire.
+        With ``chatter`` also what all processes log, and who comes and goes: ``{"frame": bytes}`` for the wire, its
+        ``lines`` as they were logged.
         """
         self.start()
         subscription = Subscription(job_id, wanted, chatter=chatter)

@@ -31,6 +31,15 @@ SESSION = {
 }
 # What a body says, by its endpoint; the rest take none.
 BODIES = {
+    "POST /api/services": {"name", "type", "url", "api_key", "enabled", "config"},
+    "PUT /api/services/{service_id}": {"name", "type", "url", "api_key", "enabled", "config"},
+    "POST /api/users/mappings": {"canonical_name", "email", "service_mappings"},
+    "PUT /api/users/mappings/{mapping_id}": {"canonical_name", "email", "service_mappings"},
+    "POST /api/groups": {"name", "description", "tool_permissions", "members"},
+    "PUT /api/groups/{group_id}": {"name", "description", "tool_permissions"},
+    "PUT /api/groups/{group_id}/permissions": {"tools"},
+    "PUT /api/groups/{group_id}/members": {"members"},
+    "POST /api/mcp/tools/{name}": {"arguments", "service_id", "confirmation_token"},
     "POST /api/tasks/request": {"agent_id"},
     "POST /api/tasks/{task_id}/heartbeat": {"agent_id"},
     "POST /api/tasks/{task_id}/submit": {"agent_id", "transcription"},
@@ -71,6 +80,10 @@ BODIES = {
     "POST /api/deployments": {"curriculum_id", "title", "scheduled_time", "voice_configs", "callback_url"},
 }
 QUERIES = {
+    "GET /api/groups/explain": {"user", "tool"},
+    "GET /api/mcp/history": {"limit", "offset", "status", "tool_name", "user"},
+    "GET /api/mcp/statistics": {"days"},
+    "GET /api/services/{service_id}/health": {"limit", "offset"},
     "GET /api/tasks/available/count": {"agent_id"},
     "GET /api/transcription/tasks": {"limit", "state", "offset"},
     "GET /api/transcription/agents": {"limit", "offset"},

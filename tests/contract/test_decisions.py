@@ -24,6 +24,9 @@ SPEAK = Request("POST", "/api/tts", {"Content-Type": "application/json"})
 
 # Paths of decisions.md that are tested in this folder.
 HERE = {
+    "PUT /api/groups/{id}/members",
+    "GET /api/groups/explain",
+    "POST /api/mcp/tools/{name}",
     "POST /api/transcription/import",
     "GET /health",
     "GET /api/stats",

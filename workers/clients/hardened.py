@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,9 @@ from requests_hardened.ip_filter_adapter import IPFilterAdapter
 # How soon a connection that came about too late is cut.
 _CUT_SECONDS = 0.2
 
+# An address for a host and a port, or InvalidIPAddress.
+Choose = Callable[[str, int], str]
+
 
 @dataclass(frozen=True)
 class _Line:
@@ -29,9 +32,10 @@ class _Line:
 class _Noting(HTTPAdapter):
     """Notes its connections, so that they can be cut: a timeout of ``requests`` begins anew with every byte."""
 
-    def __init__(self, connections: list[Any], **kwargs: Any) -> None:
+    def __init__(self, connections: list[Any], *, choose: Choose | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._connections = connections
+        self._choose = choose
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         """The pool of a request, whose connections are noted."""
@@ -43,6 +47,9 @@ class _Noting(HTTPAdapter):
             connect = connection.connect
 
             def connected() -> None:
+                if self._choose is not None:
+                    # The address that was judged is the one connected to; names are TLS' and the server's.
+                    connection._dns_host = self._choose(connection.host, connection.port)
                 # Noted before TLS, too, is agreed on, where there is one by then.
                 self._connections.append(connection)
                 connect()
@@ -69,11 +76,12 @@ class _Session(HTTPSession):
 
 @contextmanager
 def session(
-    *, allow_private: bool, timeout_seconds: tuple[float, float]
+    *, timeout_seconds: tuple[float, float], allow_private: bool = True, choose: Choose | None = None
 ) -> Iterator[tuple[requests.Session, list[Any]]]:
     """A session for one request, never on to another, and the list that its connections come into.
 
-    ``timeout_seconds`` are for a connection, and for each wait in an answer.
+    ``timeout_seconds`` are for a connection, and for each wait in an answer. ``choose`` gives the address of a host and
+    a port that is connected to; without it private ones are refused, unless they are allowed.
     """
     connections: list[Any] = []
     config = Config(
@@ -87,7 +95,9 @@ def session(
         made.trust_env = False
         for scheme in ("http", "https"):
             adapter = (
-                _Noting(connections) if allow_private else _NotingFilter(connections, is_https_proto=scheme == "https")
+                _Noting(connections, choose=choose)
+                if allow_private
+                else _NotingFilter(connections, is_https_proto=scheme == "https")
             )
             made.mount(f"{scheme}://", adapter)
         yield made, connections

@@ -27,6 +27,8 @@ from workers.errors import BadInput, RetryLater, WorkError
 PAGE_TASKS = 200
 # A token that was made from a personal one is good for 300 s.
 _TOKEN_SECONDS = 240.0
+# Where a personal access token makes another.
+REFRESH_PATH = "api/token/refresh/"
 _COPY_BYTES = 1 << 18
 _TIMEOUT_SECONDS = 30.0
 _GONE = (404, 410)
@@ -47,6 +49,11 @@ class Refused(BadInput):
 
 class Away(RetryLater):
     """Label Studio does not answer at all."""
+
+
+def is_personal(api_key: str) -> bool:
+    """Whether the key is a personal access token, which is only good for making others."""
+    return api_key.count(".") == 2
 
 
 @dataclass(frozen=True)
@@ -237,8 +244,7 @@ class LabelStudio:
 
     @property
     def _is_personal(self) -> bool:
-        """Whether the key is a personal access token, which is only good for making others."""
-        return self._api_key.count(".") == 2
+        return is_personal(self._api_key)
 
     def _credential(self, session: requests.Session, *, fresh: bool) -> str:
         if not self._is_personal:
@@ -246,7 +252,7 @@ class LabelStudio:
         with self._lock:
             if fresh or time.monotonic() > self._bearer_until:
                 answer = session.post(
-                    urljoin(self._url, "api/token/refresh/"),
+                    urljoin(self._url, REFRESH_PATH),
                     json={"refresh": self._api_key},
                     timeout=self._timeout,
                     # The body is a credential, too.

@@ -1,0 +1,170 @@
+"""Groups, and the one decision who may call which tool."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.orm import Session
+
+from models.errors import Invalid, NotFound
+from models.gateway import people, unique
+from models.gateway.tables import Group, GroupMember, UserMapping
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A group's word on some tools: ``pattern`` is a tool's name in which ``*`` stands for anything."""
+
+    group: str
+    pattern: str
+
+    def covers(self, tool: str) -> bool:
+        """Whether it is about this tool."""
+        # Letters as they are: nothing but the star means anything.
+        return re.fullmatch(".*".join(map(re.escape, self.pattern.split("*"))), tool) is not None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Whether somebody may call a tool, and why; by which group's pattern, where it was one."""
+
+    allowed: bool
+    reason: str
+    group: str | None = None
+    pattern: str | None = None
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What decides over one caller's calls. ``name`` is None of somebody unknown."""
+
+    name: str | None
+    is_admin: bool
+    rules: Sequence[Rule]
+    any_rule_exists: bool
+
+    def decide(self, tool: str) -> Decision:
+        """Whether they may call this tool. Every door asks here."""
+        if self.is_admin:
+            return Decision(True, "Administrators may call every tool.")
+        if self.name is None:
+            return Decision(False, "Nobody knows this account: no user mapping has its name or its address.")
+        if not self.any_rule_exists:
+            return Decision(True, "No group has a rule yet, so everybody known may call every tool.")
+        for rule in self.rules:
+            if rule.covers(tool):
+                return Decision(
+                    True, f"{self.name} is in {rule.group}, which may call {rule.pattern}.", rule.group, rule.pattern
+                )
+        return Decision(False, f"No group of {self.name} may call {tool}.")
+
+
+def rights(session: Session, mapping: UserMapping | None, *, is_admin: bool) -> Rights:
+    """What decides over the calls of somebody."""
+    if is_admin or mapping is None:
+        return Rights(mapping.canonical_name if mapping else None, is_admin, (), True)
+    theirs = select(GroupMember.group_id).where(GroupMember.mapping_id == mapping.id)
+    groups = session.execute(
+        select(Group.id.in_(theirs), Group.name, Group.tool_permissions).order_by(Group.name)
+    ).all()
+    rules = [Rule(name, pattern) for mine, name, patterns in groups if mine for pattern in patterns]
+    return Rights(mapping.canonical_name, False, rules, any(patterns for _, _, patterns in groups))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A group, and the names of those in it."""
+
+    group: Group
+    members: list[str]
+
+
+def everything(session: Session) -> list[Shown]:
+    """All groups by name."""
+    return _with_members(session, list(session.scalars(select(Group).order_by(Group.name))))
+
+
+def get(session: Session, group_id: int) -> Shown:
+    """The group.
+
+    Raises:
+        NotFound: there is none.
+    """
+    group = session.get(Group, group_id)
+    if group is None:
+        raise NotFound(f"There is no group {group_id}.", code="group_not_found", group_id=group_id)
+    return _with_members(session, [group])[0]
+
+
+def create(session: Session, fields: Mapping[str, Any], members: Collection[str] = ()) -> Shown:
+    """A new group.
+
+    Raises:
+        Conflict: there is one of this name.
+        Invalid: nobody has one of these names.
+    """
+    group = Group(**fields)
+    session.add(group)
+    unique.flush(session, f"There is a group {fields['name']!r} already.")
+    if members:
+        return set_members(session, group.id, members)
+    return get(session, group.id)
+
+
+def change(session: Session, group_id: int, fields: Mapping[str, Any]) -> Shown:
+    """The group with these ``fields``.
+
+    Raises:
+        NotFound: there is none.
+        Conflict: there is another of this name.
+    """
+    group = get(session, group_id).group
+    for name, value in fields.items():
+        setattr(group, name, value)
+    unique.flush(session, f"There is a group {fields.get('name')!r} already.")
+    return get(session, group_id)
+
+
+def set_members(session: Session, group_id: int, names: Collection[str]) -> Shown:
+    """The group with exactly these people.
+
+    Raises:
+        NotFound: there is no such group.
+        Invalid: nobody has one of these names.
+    """
+    get(session, group_id)
+    # One after the other: of two lists at once one holds, not both.
+    session.execute(select(Group.id).where(Group.id == group_id).with_for_update())
+    numbers = people.named(session, names)
+    if unknown := [name for name in names if name not in numbers]:
+        raise Invalid(f"members: nobody is called {', '.join(map(repr, unknown))}.", members=unknown)
+    session.execute(delete(GroupMember).where(GroupMember.group_id == group_id))
+    if numbers:
+        rows = [{"group_id": group_id, "mapping_id": number} for number in numbers.values()]
+        session.execute(insert(GroupMember), rows)
+    return get(session, group_id)
+
+
+def remove(session: Session, group_id: int) -> None:
+    """Removes the group; its people stay.
+
+    Raises:
+        NotFound: there is none.
+    """
+    get(session, group_id)
+    session.execute(delete(Group).where(Group.id == group_id))
+
+
+def _with_members(session: Session, groups: Sequence[Group]) -> list[Shown]:
+    rows = session.execute(
+        select(GroupMember.group_id, func.array_agg(UserMapping.canonical_name))
+        .join(UserMapping, UserMapping.id == GroupMember.mapping_id)
+        .where(GroupMember.group_id.in_([group.id for group in groups]))
+        .group_by(GroupMember.group_id)
+    )
+    members = {group_id: sorted(names) for group_id, names in rows}
+    return [Shown(group, members.get(group.id, [])) for group in groups]

@@ -1,0 +1,65 @@
+"""A tool: what can be called by a name, with which arguments, and what it does to the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from workers.errors import BadInput
+
+# A parameter as JSON Schema has it, but that it says of itself whether it is `required`.
+Parameter = Mapping[str, Any]
+Parameters = Mapping[str, Parameter]
+
+NAME = r"[a-z][a-z0-9_]{0,63}"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """Something that can be called.
+
+    Attributes:
+        parameters: What it takes, by name.
+        run: Does it: for a tool of a service ``(client, arguments)``.
+        service_type: Of which type of service it is; None of our own.
+        read_only: Whether it changes nothing.
+        destructive: Whether it may remove or overwrite something; such a call has to be confirmed.
+    """
+
+    name: str
+    description: str
+    parameters: Parameters
+    run: Callable[..., Any]
+    service_type: str | None = None
+    read_only: bool = True
+    destructive: bool = False
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """What it takes, as a JSON Schema."""
+        properties = {
+            name: {key: value for key, value in parameter.items() if key != "required"}
+            for name, parameter in self.parameters.items()
+        }
+        required = [name for name, parameter in self.parameters.items() if parameter.get("required")]
+        return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+    @cached_property
+    def _validator(self) -> Draft202012Validator:
+        return Draft202012Validator(self.schema)
+
+    def check(self, arguments: Mapping[str, Any]) -> None:
+        """Makes sure that it takes these.
+
+        Raises:
+            BadInput: naming the one that does not fit.
+        """
+        fault = best_match(self._validator.iter_errors(dict(arguments)))
+        if fault is not None:
+            where = ".".join(map(str, fault.absolute_path))
+            raise BadInput(f"{where}: {fault.message}"[:500].removeprefix(": "), code="bad_arguments")

@@ -1,0 +1,56 @@
+"""The types of outside services, one file each; a new one is a file with a ``TYPE``."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from workers.clients.networks import Networks
+from workers.clients.service import LONGEST_SECONDS, TIMEOUT_SECONDS, Client, Place
+from workers.clients.service_type import ServiceType
+
+# Known by name, and asked as whoever adds them declares.
+_PLAIN = {"openwebui": "Open WebUI"}
+
+
+@cache
+def types() -> Mapping[str, ServiceType]:
+    """All of them by name."""
+    # What begins with "_" is what several of them share.
+    names = [each.name for each in pkgutil.iter_modules(__path__) if not each.name.startswith("_")]
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
+    found: dict[str, ServiceType] = {module.TYPE.name: module.TYPE for module in modules}
+    plain = {name: replace(found["generic_http"], name=name, title=title) for name, title in _PLAIN.items()}
+    return plain | found
+
+
+def kind_of(name: str) -> ServiceType:
+    """The type of this name; one that is gone is asked as any HTTP API."""
+    return types().get(name) or types()["generic_http"]
+
+
+def connect(
+    type_name: str,
+    *,
+    name: str,
+    url: str,
+    key: str | None,
+    config: Mapping[str, Any],
+    networks: Networks,
+    longest_seconds: float = LONGEST_SECONDS,
+) -> Client:
+    """What asks a service of that type; no request lasts longer than ``longest_seconds``."""
+    place = Place(
+        name=name,
+        url=url,
+        networks=networks,
+        key=key,
+        key_in=kind_of(type_name).key_in(config),
+        verify_tls=bool(config.get("verify_tls", True)),
+        timeout_seconds=min(longest_seconds, float(config.get("timeout_seconds", TIMEOUT_SECONDS))),
+    )
+    return Client(place, config)
