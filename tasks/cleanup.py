@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from models import audit, cleanups, error_reports, idempotency, sign_ins, webhooks, workers
 from models.cleanups import ALL, OLD_FILES, OUTPUTS, TEMP
 from models.db import is_disconnect
+from models.gateway import calls
 from models.metrics import hours
 from tasks import submit, sweep_files, sweep_rows
 from tasks.process import current
@@ -47,6 +48,10 @@ def _audit(ground: Ground) -> int:
     return ground.process.settings.audit_retention_days
 
 
+def _tool_calls(ground: Ground) -> int:
+    return ground.process.settings.tool_history_days
+
+
 def _metrics(ground: Ground) -> int:
     return ground.process.settings.metric_retention_days
 
@@ -69,6 +74,7 @@ SWEEPS = (
     Sweep("old_deliveries", _OLD, old_rows("deliveries", _jobs, webhooks.count_old, webhooks.forget_old)),
     Sweep("old_errors", _OLD, old_rows("errors", _errors, error_reports.count_old, error_reports.forget_old)),
     Sweep("old_audit_entries", _OLD, old_rows("audit entries", _audit, audit.count_old, audit.forget_old)),
+    Sweep("old_tool_calls", _OLD, old_rows("tool calls", _tool_calls, calls.count_old, calls.forget_old)),
     Sweep("old_metrics", _OLD, old_rows("figures", _metrics, hours.count_old, hours.forget_old)),
     *(
         Sweep(name, _OLD, old_rows(name, lambda ground: 1, _dated(count), _dated(forget)))

@@ -15,7 +15,7 @@ from models.gateway.tables import FAILED, PENDING, SUCCESS, ToolCall
 
 # No call lasts so long: whoever made it is gone.
 LONGEST = timedelta(minutes=10)
-CRASHED = "crashed"
+CRASHED = "CRASHED"
 
 
 @dataclass(frozen=True)

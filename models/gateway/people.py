@@ -73,7 +73,7 @@ def named(session: Session, names: Collection[str]) -> dict[str, int]:
     rows = session.execute(
         select(UserMapping.canonical_name, UserMapping.id).where(UserMapping.canonical_name.in_(list(names)))
     )
-    return dict(rows.tuples().all())
+    return {row.canonical_name: row.id for row in rows}
 
 
 def behind(session: Session, account_id: str | None) -> UserMapping | None:

@@ -19,6 +19,7 @@ from tests.contract.document import Document, Request
 
 MANAGEMENT_URL = "http://localhost:8766"
 ADMINISTRATION_URL = "http://localhost:7860"
+GATEWAY_URL = "http://localhost:8002"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Reach:
     http: FlaskClient
     credential: dict[str, str]
     base_url: str = MANAGEMENT_URL
+    # Whether an answer refuses, in the shape of the surface: the answer, its status, its code.
+    refused: Callable[[TestResponse, int, str], None] | None = None
 
     @property
     def closed(self) -> bool:
@@ -50,7 +53,7 @@ class Reach:
         """The answer to a documented request; a ``public`` one needs no credential anywhere."""
         if self.closed and not public:
             refused = self.send(request, body=body, query=query, headers={}, **ids)
-            assert_refused(refused, 401, "UNAUTHORIZED")
+            (self.refused or assert_refused)(refused, 401, "UNAUTHORIZED")
         return self.send(request, body=body, query=query, headers=self.credential | (headers or {}), **ids)
 
     def send(
@@ -130,3 +133,21 @@ def administration(request: pytest.FixtureRequest, application: Callable[..., Fl
     if request.param == "open":
         return Reach(application(open_surfaces=frozenset({"administration"})), {}, ADMINISTRATION_URL)
     return Reach(application(), {"X-API-Key": API_KEY}, ADMINISTRATION_URL)
+
+
+@pytest.fixture(params=["closed", "open"])
+def gateway(request: pytest.FixtureRequest, application: Callable[..., FlaskClient]) -> Reach:
+    """A client of gateway.md, with an administrator's key and, where the surface is open, without."""
+    if request.param == "open":
+        return Reach(application(open_surfaces=frozenset({"gateway"})), {}, GATEWAY_URL, gateway_refused)
+    return Reach(application(), {"X-API-Key": API_KEY}, GATEWAY_URL, gateway_refused)
+
+
+def gateway_refused(answer: TestResponse, status: int, code: str) -> None:
+    """Fails unless the answer is an error in exactly the form that gateway.md shows."""
+    (shown,) = Document("gateway")["Error Responses"].answers
+    found = answer.get_json()
+    assert answer.status_code == status, found
+    assert {name: type(value) for name, value in found.items()} == {name: type(value) for name, value in shown.items()}
+    assert found["error_code"] == code
+    assert found["detail"]

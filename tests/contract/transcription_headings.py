@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from tests.contract.answering import Titles
 from tests.contract.document import Document, Request
 
 TRANSCRIPTION = Document("transcription")
 TRANSCRIPTION_URL = "http://localhost:8010"
-Test = TypeVar("Test", bound=Callable[..., None])
 
 _LINE = re.compile(r"\*\*(GET|POST)\*\* `(\S+)`")
 
@@ -31,21 +30,8 @@ def statuses(title: str) -> set[int]:
 
 
 # What stands under these headings promises nothing that could be asked for, or says what a server might be.
-NO_PROMISE = {"Rate Limiting", "Webhooks"}
-
-# The headings that tests answer for.
-tested: set[str] = set()
-
-
-def documented(*titles: str) -> Callable[[Test], Test]:
-    """Says that a test answers for these headings."""
-    assert all(title in TRANSCRIPTION.headings for title in titles), titles
-
-    def note(test: Test) -> Test:
-        tested.update(titles)
-        return test
-
-    return note
+titles = Titles(TRANSCRIPTION, {"Rate Limiting", "Webhooks"})
+documented = titles.documented
 
 
 @dataclass(frozen=True)

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from tests.contract.answering import Titles
 from tests.contract.document import Document, Request
 
 WAKEWORDS = Document("wakewords")
 WAKEWORDS_URL = "http://localhost:8000"
-Test = TypeVar("Test", bound=Callable[..., None])
 
 # What stands under these headings promises nothing that could be asked for.
-NO_PROMISE = {"API Endpoints"}
-
-# The headings that tests answer for.
-tested: set[str] = set()
-
-
-def documented(*titles: str) -> Callable[[Test], Test]:
-    """Says that a test answers for these headings."""
-    assert all(title in WAKEWORDS.headings for title in titles), titles
-
-    def note(test: Test) -> Test:
-        tested.update(titles)
-        return test
-
-    return note
+titles = Titles(WAKEWORDS, {"API Endpoints"})
+documented = titles.documented
 
 
 @dataclass(frozen=True)
