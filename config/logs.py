@@ -210,6 +210,8 @@ def configure(level: str, style: str = "json") -> None:
     # These say at INFO what our own lines say better.
     for chatty in ("celery.worker.strategy", "celery.app.trace", "kombu", "geventwebsocket"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    # It tells at DEBUG of every query, where services take their keys by whichever name.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 
 def _log_end(kind: type[BaseException], value: BaseException, at: TracebackType | None) -> None:

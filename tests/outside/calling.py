@@ -20,10 +20,13 @@ def client_of(
     config: Mapping[str, Any] | None = None,
     networks: Networks | None = None,
     seconds: float = 5.0,
+    on_behalf_of: str | None = None,
 ) -> Client:
     """A client of a service of that type, called "mine"."""
     said = {"timeout_seconds": seconds} | dict(config or {})
-    return connect(kind, name="mine", url=url, key=key, config=said, networks=networks or Networks())
+    return connect(
+        kind, name="mine", url=url, key=key, config=said, networks=networks or Networks(), on_behalf_of=on_behalf_of
+    )
 
 
 def tool_of(name: str) -> Tool:

@@ -16,6 +16,14 @@ MEDIA: list[dict[str, Any]] = [
     {"id": 6, "mediaType": "movie", "title": "Dune of nowhere", "releaseDate": "", "overview": ""},
 ]
 SEASONS = 2
+USERS = [
+    {"id": 1, "displayName": "ada", "email": "ada@example.com", "plexUsername": None},
+    *(
+        {"id": number, "displayName": f"guest {number}", "email": f"guest{number}@example.com"}
+        for number in range(2, 150)
+    ),
+    {"id": 150, "displayName": "John", "email": "John@example.com", "plexUsername": "john_plex"},
+]
 
 
 class Overseerr(Outside):
@@ -35,6 +43,10 @@ class Overseerr(Outside):
         match asked.method, path:
             case "GET", ["auth", "me"]:
                 return as_json({"id": 1, "displayName": "ada"})
+            case "GET", ["user"]:
+                skip, take = int(asked.query["skip"]), int(asked.query["take"])
+                about = {"pages": 2, "pageSize": take, "results": len(USERS), "page": 1 + skip // take}
+                return as_json({"pageInfo": about, "results": USERS[skip : skip + take]})
             case "GET", ["search"]:
                 return self._search(asked)
             case "GET", ["request"]:
@@ -56,11 +68,9 @@ class Overseerr(Outside):
             return as_json({"message": message, "errors": [{"path": ".query.query", "message": message}]}, 400)
         wanted = asked.query["query"].casefold()
         found = [each for each in MEDIA if wanted in (each.get("title") or each["name"]).casefold()]
-        for each in found:
-            of_it = [one for one in self.requests.values() if one["media"]["tmdbId"] == each["id"]]
-            if of_it:
-                each = found[found.index(each)] = each | {"mediaInfo": {"status": of_it[0]["media"]["status"]}}
-        return as_json({"page": 1, "totalPages": 1, "totalResults": len(found), "results": found})
+        known = {each["media"]["tmdbId"]: {"mediaInfo": each["media"]} for each in self.requests.values()}
+        shown = [each | known.get(each["id"], {}) for each in found]
+        return as_json({"page": 1, "totalPages": 1, "totalResults": len(shown), "results": shown})
 
     def _listed(self, query: dict[str, str]) -> Answer:
         wanted = {"pending": (1,), "approved": (2,)}.get(query.get("filter", "all"), (1, 2, 3, 4, 5))
@@ -90,7 +100,7 @@ class Overseerr(Outside):
             "is4k": said.get("is4k", False),
             "media": {"tmdbId": number, "status": 2, "mediaType": kind},
             "seasons": [{"seasonNumber": each, "status": 1} for each in seasons],
-            "requestedBy": {"id": 1, "displayName": "ada", "email": "ada@example.com"},
+            "requestedBy": next(each for each in USERS if each["id"] == said.get("userId", 1)),
             "createdAt": "2026-11-22T07:00:00.000Z",
         }
         self.requests[made["id"]] = made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -96,9 +97,10 @@ class Outside:
         class Server(ThreadingHTTPServer):
             daemon_threads = True
 
-            def handle_error(self, *_: object) -> None:
-                # Of those who do not like our certificate, as a rule.
-                pass
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                # Who hangs up does not like our certificate, as a rule; all else is a fault of the stand-in.
+                if not isinstance(sys.exc_info()[1], OSError):
+                    super().handle_error(request, client_address)
 
         self._server = Server((host, 0), Handler)
         self.port: int = self._server.server_address[1]

@@ -127,14 +127,15 @@ def cut_when_late(connections: list[Any], late: threading.Event, after_seconds: 
 
 def reason(fault: Exception) -> str | None:
     """What kept a request from being answered: ``private``, ``insecure``, ``unknown``, ``refused``, ``timeout``."""
-    if isinstance(fault, InvalidIPAddress):
-        return "private"
     if isinstance(fault, requests.Timeout):
         return "timeout"
     if isinstance(fault, requests.exceptions.SSLError):
         return "insecure"
     cause: BaseException | None = fault
     while cause is not None:
+        # Raised while connecting it is taken for a connection that broke, and wrapped as such.
+        if isinstance(cause, InvalidIPAddress):
+            return "private"
         if isinstance(cause, socket.gaierror | UnicodeError):
             return "unknown"
         if isinstance(cause, ConnectionRefusedError):

@@ -30,6 +30,6 @@ def look(kind: ServiceType, client: Client) -> Found:
         kind.probe(client)
     except (ServiceError, BadInput) as fault:
         problem = fault.message
-    except (KeyError, TypeError, IndexError, AttributeError):
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError):
         problem = f"{client.name} answers what no {kind.title} does."
     return Found(problem is None, round((time.monotonic() - began) * 1000), problem)

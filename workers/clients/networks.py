@@ -79,7 +79,7 @@ class Networks:
             BadInput: it is no URL of http or https, or leads where nobody is sent.
         """
         host = _host(url)
-        literal = _literal(host)
+        literal = _literal(host.rstrip("."))
         metadata = f"url: {host} is a cloud's metadata service, which is never asked."
         if host.rstrip(".").lower() in _METADATA_NAMES:
             raise BadInput(metadata, code="forbidden_address")
@@ -114,7 +114,8 @@ def _host(url: str) -> str:
     shown = repr(url if len(url) <= 100 else f"{url[:100]}…")
     try:
         parts = urlsplit(requests.Request("GET", url).prepare().url or "")
-        usable = parts.port != 0
+        # Nobody reads a backslash like the next, and of a port 0 requests makes none.
+        usable = urlsplit(url).port != 0 and "\\" not in url
     except (requests.RequestException, ValueError):
         raise BadInput(f"url: {shown} is no URL.", code="bad_url") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not usable or len(url) > MAX_URL_CHARACTERS:

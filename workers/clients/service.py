@@ -70,15 +70,18 @@ class Place:
 
 
 class Client:
-    """Asks one service.
+    """Asks one service; ``on_behalf_of`` is what whoever wants it asked is called there, where that is known.
 
     Every method raises `NoAnswer` where it is away, and `Refused` where it answers with an error.
     """
 
-    def __init__(self, place: Place, config: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, place: Place, config: Mapping[str, Any] | None = None, *, on_behalf_of: str | None = None
+    ) -> None:
         self._place = place
         self.config = config or {}
         self.name = place.name
+        self.on_behalf_of = on_behalf_of
         self.key = place.key
 
     def get(self, path: str, **query: Any) -> Any:

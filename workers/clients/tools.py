@@ -9,6 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
+from referencing import Registry
 
 from workers.errors import BadInput
 
@@ -51,7 +52,8 @@ class Tool:
 
     @cached_property
     def _validator(self) -> Draft202012Validator:
-        return Draft202012Validator(self.schema)
+        # With a registry of its own, or a `$ref` would be fetched from wherever it leads.
+        return Draft202012Validator(self.schema, registry=Registry())
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Makes sure that it takes these.

@@ -42,8 +42,12 @@ def connect(
     config: Mapping[str, Any],
     networks: Networks,
     longest_seconds: float = LONGEST_SECONDS,
+    on_behalf_of: str | None = None,
 ) -> Client:
-    """What asks a service of that type; no request lasts longer than ``longest_seconds``."""
+    """What asks a service of that type; no request lasts longer than ``longest_seconds``.
+
+    ``on_behalf_of`` is what whoever calls is called there, where somebody said so.
+    """
     place = Place(
         name=name,
         url=url,
@@ -53,4 +57,4 @@ def connect(
         verify_tls=bool(config.get("verify_tls", True)),
         timeout_seconds=min(longest_seconds, float(config.get("timeout_seconds", TIMEOUT_SECONDS))),
     )
-    return Client(place, config)
+    return Client(place, config, on_behalf_of=on_behalf_of)

@@ -88,6 +88,10 @@ def _read(config: Mapping[str, Any]) -> None:
             Draft202012Validator.check_schema(tool.schema)
         except SchemaError as bad:
             raise BadInput(f"{where}.parameters: {bad.message}"[:500]) from None
+        if leads := _references(tool.schema):
+            raise BadInput(f"{where}.parameters: {leads[0]} leads elsewhere; a parameter says all of itself.")
+        if _named(said.get("headers", {})):
+            raise BadInput(f"{where}.headers: they are sent as they are, so nothing stands in braces there.")
         missing = set(_named(said)) - set(tool.parameters)
         if missing:
             raise BadInput(f"{where}: {', '.join(sorted(missing))} stands in braces, but is no parameter.")
@@ -103,6 +107,14 @@ def _named(said: Any) -> list[str]:
         parts = [value for name, value in said.items() if name not in ("parameters", "description", "name")]
         return [name for part in parts for name in _named(part)]
     return [name for part in said for name in _named(part)] if isinstance(said, list) else []
+
+
+def _references(schema: Any) -> list[str]:
+    """What a schema leaves to be read elsewhere, or again and again in itself."""
+    if isinstance(schema, Mapping):
+        own = [name for name in schema if name in ("$ref", "$dynamicRef", "$recursiveRef")]
+        return own + [name for value in schema.values() for name in _references(value)]
+    return [name for value in schema for name in _references(value)] if isinstance(schema, list) else []
 
 
 def _declared(config: Mapping[str, Any]) -> Sequence[Tool]:

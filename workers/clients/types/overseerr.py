@@ -8,12 +8,15 @@ from typing import Any
 from workers.clients.service import Client, Refused
 from workers.clients.service_type import ServiceType
 from workers.clients.tools import Tool
+from workers.errors import BadInput
 
 LISTED = 10
 _REQUEST = {1: "pending", 2: "approved", 3: "declined", 4: "failed", 5: "completed"}
 # Beyond these its versions differ.
 _MEDIA = {1: "unknown", 2: "pending", 3: "processing", 4: "partially_available", 5: "available"}
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": 20}
+# Of a user, what somebody may be called by; and how many there are on a page.
+_CALLED, _PAGE = ("email", "plexUsername", "jellyfinUsername", "username", "displayName"), 100
 _KIND = {"type": "string", "enum": ["movie", "tv"]}
 _ID = {"type": "integer", "minimum": 1, "required": True}
 
@@ -36,11 +39,26 @@ def _request(client: Client, arguments: Mapping[str, Any]) -> Any:
     body = {"mediaType": kind, "mediaId": arguments["tmdb_id"], "is4k": arguments.get("is_4k", False)}
     if kind == "tv":
         body["seasons"] = arguments.get("seasons", "all")
+    if client.on_behalf_of:
+        body["userId"] = _user(client, client.on_behalf_of)
     made = client.post("api/v1/request", body)
     # So it says, with a good status, that all of it was requested before.
     if "id" not in made:
         return {"requested": False, "reason": made["message"]}
     return {"requested": True, "request": _shown(client, made)}
+
+
+def _user(client: Client, name: str) -> int:
+    """The number of whoever is called so there, or has that address."""
+    skip = 0
+    while True:
+        page = client.get("api/v1/user", take=_PAGE, skip=skip)
+        for user in page["results"]:
+            if name.casefold() in (str(user.get(each) or "").casefold() for each in _CALLED):
+                return int(user["id"])
+        skip += _PAGE
+        if skip >= page["pageInfo"]["results"]:
+            raise BadInput(f"{client.name} knows nobody called {name!r} (service_mappings).", code="unknown_there")
 
 
 def _requests(client: Client, arguments: Mapping[str, Any]) -> Any:

@@ -173,13 +173,11 @@ def test_series_are_found_added_listed_and_deleted_as_pyarr_sees_them(sonarr: So
 # --- What they are said to be ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["radarr", "sonarr"])
-def test_only_what_removes_something_is_destructive(name: str) -> None:
+@pytest.mark.parametrize(("name", "one"), [("radarr", "movie"), ("sonarr", "series")])
+def test_only_what_removes_something_is_destructive(name: str, one: str) -> None:
     tools = types()[name].tools
-    assert [tool.name for tool in tools if tool.destructive] == [
-        f"{name}_delete_{'movie' if name == 'radarr' else name[:0] + 'series'}"
-    ]
-    assert [tool.name for tool in tools if not tool.read_only] == [tools[2].name, tools[4].name]
+    assert [tool.name for tool in tools if tool.destructive] == [f"{name}_delete_{one}"]
+    assert [tool.name for tool in tools if not tool.read_only] == [f"{name}_add_{one}", f"{name}_delete_{one}"]
     assert all(tool.service_type == name for tool in tools)
 
 
@@ -192,7 +190,7 @@ def test_arguments_that_do_not_fit_are_named() -> None:
         tool_of("radarr_delete_movie").check({"movie_id": 1, "files": True})
 
 
-def test_one_that_takes_another_key_or_is_none_is_not_well(radarr: Radarr, sonarr: Sonarr) -> None:
+def test_one_that_does_not_take_the_key_is_not_well(radarr: Radarr) -> None:
     kind = types()["radarr"]
     assert look(kind, client_of("radarr", radarr.url)).healthy
     found = look(kind, client_of("radarr", radarr.url, key="another key"))
