@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -50,11 +50,16 @@ class Database:
         self._durable = self._engine(url, pool_size, "")
         self._relaxed = self._engine(url, max(2, pool_size // 2), "-c synchronous_commit=off")
         self._reading = self._engine(url, pool_size, "", isolation_level="AUTOCOMMIT", pool_pre_ping=False)
-        event.listen(self._reading, "checkin", _note_rest)
-        event.listen(self._reading, "checkout", _ping_if_rested)
+        self._noting = self._engine(
+            url, pool_size, "-c synchronous_commit=off", isolation_level="AUTOCOMMIT", pool_pre_ping=False
+        )
+        for engine in (self._reading, self._noting):
+            event.listen(engine, "checkin", _note_rest)
+            event.listen(engine, "checkout", _ping_if_rested)
         self._sessions = sessionmaker(self._durable, expire_on_commit=False)
         self._relaxed_sessions = sessionmaker(self._relaxed, expire_on_commit=False)
         self._reading_sessions = sessionmaker(self._reading, expire_on_commit=False)
+        self._noting_sessions = sessionmaker(self._noting, expire_on_commit=False)
 
     @staticmethod
     def _engine(url: str, pool_size: int, options: str, **settings: Any) -> Engine:
@@ -89,6 +94,15 @@ class Database:
             yield session
 
     @contextmanager
+    def noting(self) -> Iterator[Session]:
+        """A session whose statements are each committed by themselves, and flushed a moment later: one round trip each.
+
+        For rows that are written with many requests, of which the last half second may be lost with the power.
+        """
+        with self._noting_sessions() as session:
+            yield session
+
+    @contextmanager
     def snapshot(self) -> Iterator[Session]:
         """A session that reads only, and whose statements all see what was there at the first of them."""
         with self.transaction(durable=False) as session:
@@ -108,8 +122,14 @@ class Database:
         if signals:
             self._deliver(signals)
 
-    def persist(self, write: Callable[[Session], Result], *, durable: bool = True) -> Result:
-        """Runs ``write`` in a transaction, again while Postgres is away or when it lost to another transaction.
+    def persist(
+        self,
+        write: Callable[[Session], Result],
+        *,
+        durable: bool = True,
+        opened: Callable[[], AbstractContextManager[Session]] | None = None,
+    ) -> Result:
+        """Runs ``write`` in a transaction (or a session ``opened`` so), again while Postgres is away or it lost.
 
         ``write`` must be fenced by a token: it may run twice.
 
@@ -120,7 +140,7 @@ class Database:
         pause = 0.05
         while True:
             try:
-                with self.transaction(durable=durable) as session:
+                with opened() if opened else self.transaction(durable=durable) as session:
                     return write(session)
             except DBAPIError as fault:
                 passing = is_disconnect(fault) or type(fault.orig).__name__ in _TRY_AGAIN
@@ -135,6 +155,7 @@ class Database:
         self._durable.dispose()
         self._relaxed.dispose()
         self._reading.dispose()
+        self._noting.dispose()
 
 
 def is_disconnect(fault: DBAPIError) -> bool:

@@ -152,6 +152,8 @@ function paint(training) {
   }
   figures($("training-data"), Object.entries(DATA).map(([name, word]) => [word, data?.[name]?.toLocaleString()]));
   Object.assign($("training-model"), { hidden: status !== "completed" || !training.model_id, href: `#model/${training.model_id}` });
+  $("training-pause").hidden = !["pending", "training"].includes(status);
+  $("training-resume").hidden = status !== "paused";
   $("training-cancel").hidden = !active(training);
   $("training-retry").hidden = !["failed", "cancelled"].includes(status);
   $("training-delete").hidden = active(training);
@@ -159,14 +161,12 @@ function paint(training) {
 export const slug = (word) => (word ?? "").toLowerCase().split(/\s+/).filter(Boolean).join("-");
 
 const acting = (button, work) => $(button).addEventListener("click", () => during($(button), () => work(onScreen)));
-acting("training-cancel", async (id) => {
-  await post(`/api/jobs/${encodeURIComponent(id)}/cancel`);
-  await refresh(id);
-});
-acting("training-retry", async (id) => {
-  await post(`/api/jobs/${encodeURIComponent(id)}/retry`);
-  await refresh(id);
-});
+for (const verb of ["pause", "resume", "cancel", "retry"]) {
+  acting(`training-${verb}`, async (id) => {
+    await post(`/api/jobs/${encodeURIComponent(id)}/${verb}`);
+    await refresh(id);
+  });
+}
 acting("training-delete", async (id) => {
   await fetched(`/api/train/${encodeURIComponent(id)}`, { method: "DELETE" });
   location.hash = "";

@@ -24,6 +24,7 @@ from models.errors import Conflict, Denied, Invalid, ModelError, NotFound, Upstr
 from models.gateway import calls, groups, people, services
 from models.gateway.calls import NewCall, Outcome
 from models.gateway.groups import Rights
+from models.gateway.tables import Service
 from workers.clients.networks import Networks
 from workers.clients.service import NoAnswer, ServiceError
 from workers.clients.tools import Tool
@@ -117,7 +118,7 @@ def call(here: Context, caller: Caller, asked: Call) -> Answered:
         try:
             offered.tool.check(asked.arguments)
             _confirm(here, caller, asked, offered.tool)
-            result = _run(here, caller, asked, offered, told)
+            result = _run(here, caller, asked, offered, found.names, told)
         except BadInput as fault:
             raise Invalid(fault.message, code=fault.code) from fault
     return Answered(result, _milliseconds(began))
@@ -127,7 +128,7 @@ def call(here: Context, caller: Caller, asked: Call) -> Answered:
 def _written_down(here: Context, new: NewCall, began: float) -> Iterator[Callable[[str], None]]:
     """Writes the call down before it, and what became of it after it; gives what is told the service's name."""
     service: list[str] = []
-    with here.database.transaction(durable=False) as session:
+    with here.database.noting() as session:
         number = calls.begin(session, new)
     # Of what nobody foresaw no more is told than that.
     error: tuple[str | None, str | None] = ("INTERNAL_ERROR", None)
@@ -142,7 +143,7 @@ def _written_down(here: Context, new: NewCall, began: float) -> Iterator[Callabl
         code, message = error
         kept = message and logs.without_credentials(message)[:LONGEST_MESSAGE]
         done = Outcome(_milliseconds(began), code, kept, *service[:1])
-        here.database.persist(lambda session: calls.end(session, number, done), durable=False)
+        here.database.persist(lambda session: calls.end(session, number, done), opened=here.database.noting)
 
 
 def _confirm(here: Context, caller: Caller, asked: Call, tool: Tool) -> None:
@@ -156,17 +157,21 @@ def _confirm(here: Context, caller: Caller, asked: Call, tool: Tool) -> None:
         raise Invalid("confirmation_token: it is not for this call, too old, or was used before.")
 
 
-def _run(here: Context, caller: Caller, asked: Call, offered: Offered, told: Callable[[str], None]) -> Any:
+def _run(
+    here: Context,
+    caller: Caller,
+    asked: Call,
+    offered: Offered,
+    names: Mapping[str, str],
+    told: Callable[[str], None],
+) -> Any:
     tool = offered.tool
     if tool.service_type is None:
         if asked.service_id is not None:
             raise Invalid(f"service_id: {tool.name} is a tool of Voiceworks itself.")
         return tool.run(own.Asked(here, caller, asked.report), asked.arguments)
-    with here.database.reading() as session:
-        service = services.for_tool(session, tool.service_type, asked.service_id or offered.declared_by)
+    service = _service(here, asked, offered)
     told(service.name)
-    if offered.declared_by not in (None, service.id):
-        raise Invalid(f"service_id: {service.name} declares no tool {tool.name}.")
     if services.closed(service, utc_now()):
         raise UpstreamFailed(
             f"{service.name} gave no answer {service.failures} times in a row; nobody is sent there for a moment.",
@@ -179,6 +184,7 @@ def _run(here: Context, caller: Caller, asked: Call, offered: Offered, told: Cal
         key=services.key_of(service, here.settings.secret_key),
         config=service.config,
         networks=Networks(here.settings.service_networks),
+        on_behalf_of=names.get(service.name) or names.get(service.type),
     )
     answered = True
     try:
@@ -186,13 +192,24 @@ def _run(here: Context, caller: Caller, asked: Call, offered: Offered, told: Cal
     except ServiceError as fault:
         answered = not isinstance(fault, NoAnswer)
         raise UpstreamFailed(fault.message, code=fault.code) from fault
-    except (KeyError, TypeError, IndexError, AttributeError) as fault:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as fault:
         # A client reads what it knows of; whatever else answers is not that service, or of a version unknown.
         raise UpstreamFailed(f"{service.name} answered what no {service.type} does.", code="upstream_error") from fault
     finally:
         if not answered or service.failures or service.closed_until:
             with here.database.transaction(durable=False) as session:
                 (services.answered if answered else services.silent)(session, service)
+
+
+def _service(here: Context, asked: Call, offered: Offered) -> Service:
+    """The service that a tool is called at."""
+    tool, own_service = offered.tool, offered.declared_by
+    if own_service is None:
+        with here.database.reading() as session:
+            return services.for_tool(session, tool.service_type or "", asked.service_id)
+    if asked.service_id not in (None, own_service.id):
+        raise Invalid(f"service_id: service {asked.service_id} declares no tool {tool.name}.")
+    return services.usable(own_service)
 
 
 def _milliseconds(began: float) -> float:

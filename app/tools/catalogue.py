@@ -16,11 +16,14 @@ from workers.clients.types import types
 
 @dataclass(frozen=True)
 class Offered:
-    """A tool, and whether there is a service that is switched on to call it at; a declared one is of one service."""
+    """A tool, and whether there is a service that is switched on to call it at.
+
+    A declared one is of one service, ``declared_by``.
+    """
 
     tool: Tool
     available: bool
-    declared_by: int | None = None
+    declared_by: Service | None = None
 
 
 def everything(session: Session) -> dict[str, Offered]:
@@ -44,7 +47,7 @@ def find(session: Session, name: str) -> Offered | None:
     if name in _of_types():
         # Whether there is a service is found out when one is chosen.
         return Offered(_of_types()[name], available=True)
-    return next((_declared(each)[name] for each in services.everything(session) if name in _declared(each)), None)
+    return next((_declared(each)[name] for each in services.declaring(session, name) if name in _declared(each)), None)
 
 
 def taken(session: Session, names: set[str], *, but: int | None) -> set[str]:
@@ -62,6 +65,6 @@ def _declared(service: Service) -> dict[str, Offered]:
     if kind is None or not service.config:
         return {}
     return {
-        tool.name: Offered(replace(tool, service_type=service.type), service.enabled, declared_by=service.id)
+        tool.name: Offered(replace(tool, service_type=service.type), service.enabled, declared_by=service)
         for tool in kind.declared(service.config)
     }

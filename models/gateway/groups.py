@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select
@@ -40,12 +40,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class Rights:
-    """What decides over one caller's calls. ``name`` is None of somebody unknown."""
+    """What decides over one caller's calls. ``name`` is None of somebody unknown; ``names`` are theirs elsewhere."""
 
     name: str | None
     is_admin: bool
-    rules: Sequence[Rule]
-    any_rule_exists: bool
+    rules: Sequence[Rule] = ()
+    any_rule_exists: bool = True
+    names: Mapping[str, Any] = field(default_factory=dict)
 
     def decide(self, tool: str) -> Decision:
         """Whether they may call this tool. Every door asks here."""
@@ -65,14 +66,20 @@ class Rights:
 
 def rights(session: Session, mapping: UserMapping | None, *, is_admin: bool) -> Rights:
     """What decides over the calls of somebody."""
-    if is_admin or mapping is None:
-        return Rights(mapping.canonical_name if mapping else None, is_admin, (), True)
-    theirs = select(GroupMember.group_id).where(GroupMember.mapping_id == mapping.id)
-    groups = session.execute(
-        select(Group.id.in_(theirs), Group.name, Group.tool_permissions).order_by(Group.name)
-    ).all()
-    rules = [Rule(name, pattern) for mine, name, patterns in groups if mine for pattern in patterns]
-    return Rights(mapping.canonical_name, False, rules, any(patterns for _, _, patterns in groups))
+    if mapping is None:
+        return Rights(None, is_admin)
+    if is_admin:
+        return Rights(mapping.canonical_name, is_admin, names=mapping.service_mappings)
+    theirs = select(Group.name, Group.tool_permissions).join(GroupMember).where(GroupMember.mapping_id == mapping.id)
+    groups = session.execute(theirs.order_by(Group.name))
+    rules = [Rule(name, pattern) for name, patterns in groups for pattern in patterns]
+    return Rights(mapping.canonical_name, False, rules, bool(rules) or _any_rule(session), mapping.service_mappings)
+
+
+def _any_rule(session: Session) -> bool:
+    return (
+        session.scalar(select(Group.id).where(func.jsonb_array_length(Group.tool_permissions) > 0).limit(1)) is not None
+    )
 
 
 @dataclass(frozen=True)

@@ -78,8 +78,13 @@ def named(session: Session, names: Collection[str]) -> dict[str, int]:
 
 def behind(session: Session, account_id: str | None) -> UserMapping | None:
     """Who an account is: the mapping of its user name, else that of its address; None of an unknown one."""
-    account = None if account_id is None else session.get(Account, account_id)
-    return None if account is None else called(session, account.username, account.email)
+    if account_id is None:
+        return None
+    by_name = UserMapping.canonical_name == Account.username
+    fits = by_name | (func.lower(UserMapping.email) == func.lower(Account.email))
+    # Who is called so comes before whoever has the address.
+    found = select(UserMapping).join(Account, fits).where(Account.id == account_id).order_by(by_name.desc())
+    return session.scalars(found.limit(1)).first()
 
 
 def called(session: Session, name: str, email: str | None = None) -> UserMapping | None:
@@ -87,7 +92,6 @@ def called(session: Session, name: str, email: str | None = None) -> UserMapping
     fits: list[ColumnElement[bool]] = [UserMapping.canonical_name == name]
     if email:
         fits.append(func.lower(UserMapping.email) == email.lower())
-    # Who is called so comes before whoever has the address.
     by_name = (UserMapping.canonical_name == name).desc()
     return session.scalars(select(UserMapping).where(or_(*fits)).order_by(by_name, UserMapping.id).limit(1)).first()
 

@@ -51,6 +51,12 @@ def get(session: Session, service_id: int) -> Service:
     return service
 
 
+def declaring(session: Session, tool: str) -> list[Service]:
+    """The services whose configuration declares a tool of this name, oldest first."""
+    found = select(Service).where(Service.config.contains({"tools": [{"name": tool}]}))
+    return list(session.scalars(found.order_by(Service.id)))
+
+
 def create(session: Session, fields: Mapping[str, Any]) -> Service:
     """A new one.
 
@@ -94,6 +100,17 @@ def remove(session: Session, service_id: int) -> None:
     session.execute(delete(Service).where(Service.id == service_id))
 
 
+def usable(service: Service) -> Service:
+    """The service.
+
+    Raises:
+        Conflict: it is switched off.
+    """
+    if not service.enabled:
+        raise Conflict(f"Service {service.name} is switched off.", code="service_disabled")
+    return service
+
+
 def for_tool(session: Session, type_name: str, service_id: int | None) -> Service:
     """The service that a tool of its type is called at: the one named, else the first enabled and healthy.
 
@@ -108,9 +125,7 @@ def for_tool(session: Session, type_name: str, service_id: int | None) -> Servic
         named = get(session, service_id)
         if named.type != type_name:
             raise Invalid(f"service_id: service {service_id} is of type {named.type}, not {type_name}.")
-        if not named.enabled:
-            raise Conflict(f"Service {named.name} is switched off.", code="service_disabled")
-        return named
+        return usable(named)
     health = case((Service.is_healthy.is_(True), 0), (Service.is_healthy.is_(None), 1), else_=2)
     of_type = select(Service).where(Service.type == type_name).order_by(Service.enabled.desc(), health, Service.id)
     found = session.scalars(of_type.limit(1)).one_or_none()

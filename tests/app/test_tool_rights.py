@@ -14,6 +14,8 @@ from sqlalchemy import delete
 from app.tools import own
 from models.db import Database
 from models.gateway.tables import Group, ToolCall, UserMapping
+from tests.outside.overseerr import Overseerr
+from tests.outside.server import KEY, running
 from workers.clients.types import types
 
 TOOLS = "/api/mcp/tools"
@@ -149,3 +151,23 @@ def test_bad_input_is_refused_by_name(
     assert answer.status_code == 422
     assert named in answer.get_json()["detail"]
     assert client.get("/api/groups", headers=admin).get_json() == []
+
+
+def test_who_calls_is_who_their_mapping_says_at_the_service(
+    client: FlaskClient, admin: dict[str, str], customer: dict[str, str]
+) -> None:
+    with running(Overseerr()) as server:
+        service = {"name": "Wishes", "type": "overseerr", "url": server.url, "api_key": KEY}
+        client.post("/api/services", json=service, headers=admin)
+        mapping = {"canonical_name": "client", "service_mappings": {"overseerr": "guest 2", "Wishes": "john_plex"}}
+        mapped = client.post("/api/users/mappings", json=mapping, headers=admin).get_json()["id"]
+
+        def requested(tmdb_id: int, media_type: str) -> Any:
+            call = {"arguments": {"media_type": media_type, "tmdb_id": tmdb_id}}
+            answer = client.post(f"{TOOLS}/overseerr_request", json=call, headers=customer)
+            assert answer.status_code == 200, answer.text
+            return answer.get_json()["result"]["request"]["requested_by"]
+
+        assert requested(438631, "movie") == "John"
+        client.put(f"/api/users/mappings/{mapped}", json={"service_mappings": {"overseerr": "guest 2"}}, headers=admin)
+        assert requested(60735, "tv") == "guest 2"
