@@ -19,6 +19,7 @@ from app.http.ranges import read_from
 from app.http.waiting import ClientGone, Ending, Gone
 from app.sockets.hub import News
 from app.speaking import Wanted
+from app.speech_ended import raise_failure
 from models.errors import Invalid, Unavailable
 from models.jobs.tables import SUCCEEDED
 from models.speech_streams import Part, Reader
@@ -147,7 +148,7 @@ def _pieces(here: Context, wanted: Wanted, job_id: str, ending: Ending, sent: in
     if ended is None:
         raise Unavailable(f"Job {job_id} was silent for too long.", retry_after_seconds=5)
     if ended["state"] != SUCCEEDED:
-        speaking.raise_failure(ended)
+        raise_failure(ended)
     # It was found ready, or this listener was too slow for the stream.
     if sent and (wanted.form.format not in CONTINUED or wanted.form.sample_rate_hz):
         raise Unavailable(f"Job {job_id} ended without this listener, who was too slow.", retry_after_seconds=1)

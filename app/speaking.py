@@ -6,22 +6,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NoReturn
-from urllib.parse import urlencode
+from typing import Any
 
 from flask import Response, g
 from sqlalchemy.orm import Session
 
 from app import context
+from app.context import Context
 from app.http import waiting
 from app.http.ranges import send_stored
 from app.sockets.hub import News
+from app.speech_ended import location, raise_failure
 from app.surfaces import MANAGEMENT
 from config.versions import AUDIO_FORMATS
 from config.voices import catalogue, live_lane
 from models import speech_clips, speech_renditions, speech_voices
 from models.accounts import Caller
-from models.errors import Busy, Conflict, Invalid, NotFound, OverShare, Unavailable
+from models.errors import Busy, Invalid, NotFound, OverShare, Unavailable
 from models.jobs import queries, waiters
 from models.jobs.tables import SUCCEEDED, Job
 from models.speech_clips import ClipSpec, SpeechClip
@@ -32,15 +33,6 @@ from tasks import submit
 MAX_CHARACTERS = 20_000
 MIN_SPEED, MAX_SPEED = 0.25, 4.0
 BUSY_SECONDS = 2
-# What ends a job although its text could be spoken, later or by another worker.
-_PASSING = {
-    *("disk_full", "worker_lost", "abandoned", "file_missing"),
-    *("temporarily_unavailable", "engine_missing", "remote_unavailable"),
-}
-
-
-class SpeechFailed(Exception):
-    """A text was not spoken for a reason that is nobody's business but ours; the log has it."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +43,9 @@ class Wanted:
     form: Form
     resolution: Resolution
 
-    def find(self) -> Found | None:
+    def find(self, here: Context | None = None) -> Found | None:
         """The file, if it is there."""
-        with context.current().database.reading() as session:
+        with (here or context.current()).database.reading() as session:
             return speech_renditions.find(session, self.spec.key, self.form)
 
 
@@ -66,13 +58,14 @@ def wanted(
     speed: float = 1.0,
     seed: int | None = None,
     curriculum_id: str | None = None,
+    here: Context | None = None,
 ) -> Wanted:
-    """What a request asks for, resolved.
+    """What a request asks for, resolved; ``here`` is named where no request is served.
 
     Raises:
         Invalid: an unknown voice or provider, or one that cannot do what is asked.
     """
-    here = context.current()
+    here = here or context.current()
     resolution = speech_voices.resolve(here.engines(None), voice_id, provider)
     engine = catalogue().engines[resolution.engine]
     if seed is not None and not engine.seed:
@@ -120,18 +113,36 @@ def fetch(wanted: Wanted, *, gone: waiting.Gone | None = None) -> tuple[Found, s
         As ``whole``.
     """
     here = context.current()
-    found = wanted.find()
-    if found is not None and here.files.exists(found.file):
-        here.counters.speech("hit", wanted.spec.key)
-        return found, "hit"
-    if found is not None:
-        forget(wanted.spec.key)
+    there = ready(here, wanted)
+    if there is not None:
+        return there, "hit"
     with here.hub.subscribed() as subscription:
         job, new, waiter = join(wanted)
         subscription.job_id = job.id
         with here.hub.waiting(waiter):
             seconds = here.settings.live_wait_seconds
             ended = waiting.until_ended(job.id, subscription, timeout_seconds=seconds, gone=gone)
+    return made(here, wanted, ended, new=new)
+
+
+def ready(here: Context, wanted: Wanted) -> Found | None:
+    """The file, if it is there indeed, which counts as a hit; one that is gone is made again."""
+    found = wanted.find(here)
+    if found is None:
+        return None
+    if here.files.exists(found.file):
+        here.counters.speech("hit", wanted.spec.key)
+        return found
+    forget(wanted.spec.key, here)
+    return None
+
+
+def made(here: Context, wanted: Wanted, ended: News, *, new: bool) -> tuple[Found, str]:
+    """The file of a job that has ended, and how it was come by; the job was ``new``, or joined.
+
+    Raises:
+        As ``whole``.
+    """
     if ended["state"] != SUCCEEDED:
         raise_failure(ended)
     outcome = "joined" if not new else "hit" if ended["result"]["cached"] else "miss"
@@ -146,8 +157,9 @@ def join(wanted: Wanted, *, stream: bool = False) -> tuple[Job, bool, str]:
         As ``whole``.
     """
     _count()
-    with context.current().database.transaction() as session:
-        job, new = _submit(session, g.caller, wanted, stream=stream)
+    here = context.current()
+    with here.database.transaction() as session:
+        job, new = _submit(session, here, g.caller, wanted, stream=stream)
         return job, new, waiters.join(session, job.id)
 
 
@@ -158,10 +170,19 @@ def accept(wanted: Wanted, *, callback_url: str | None = None) -> Job:
         As ``whole``.
     """
     _count()
-    with context.current().database.transaction() as session:
-        job, _ = _submit(session, g.caller, wanted, stream=False, callback_url=callback_url)
+    return accept_of(context.current(), g.caller, wanted, callback_url=callback_url)[0]
+
+
+def accept_of(here: Context, caller: Caller, wanted: Wanted, *, callback_url: str | None = None) -> tuple[Job, bool]:
+    """The job that makes it for a caller who comes back for the result, and whether it is new.
+
+    Raises:
+        As ``whole``.
+    """
+    with here.database.transaction() as session:
+        job, new = _submit(session, here, caller, wanted, stream=False, callback_url=callback_url)
         waiters.join(session, job.id, lasting=True)
-    return job
+    return job, new
 
 
 def _count() -> None:
@@ -171,10 +192,10 @@ def _count() -> None:
 
 
 def _submit(
-    session: Session, caller: Caller, wanted: Wanted, *, stream: bool, callback_url: str | None = None
+    session: Session, here: Context, caller: Caller, wanted: Wanted, *, stream: bool, callback_url: str | None = None
 ) -> tuple[Job, bool]:
     """The live job for a clip, joined when the caller already has one for the same."""
-    settings = context.current().settings
+    settings = here.settings
     waiting_in_all, waiting_here = queries.live_waiting(session, caller.account_id)
     if waiting_in_all >= settings.live_waiting_max:
         raise Busy(f"{waiting_in_all} requests are waiting already.", retry_after_seconds=BUSY_SECONDS)
@@ -253,18 +274,6 @@ def send_found(found: Found) -> Response:
     return response
 
 
-def location(found: Found) -> str:
-    """Where a rendition is found again."""
-    given = {
-        "sample_rate": found.form.sample_rate_hz,
-        "channels": found.form.channels if found.form.channels != 1 else 0,
-        "loudness_lufs": found.form.loudness_lufs,
-    }
-    query = urlencode({name: f"{value:g}" for name, value in given.items() if value})
-    path = f"/api/speech/{found.clip_key}.{found.form.format}"
-    return f"{path}?{query}" if query else path
-
-
 def rate_in_file(form: Form, clip_rate_hz: int) -> int:
     """The sample rate that a file of this form has."""
     return form.sample_rate_hz or AUDIO_FORMATS[form.format].rate_for(clip_rate_hz)
@@ -281,19 +290,7 @@ def describe(response: Response, outcome: str, resolution: dict[str, Any], speed
         response.headers["X-TTS-Fallback"] = str(resolution["fallback"])
 
 
-def raise_failure(ended: News) -> NoReturn:
-    """Turns the end of a job that did not succeed into the error its caller gets."""
-    error = ended["error"]
-    if error is None:
-        raise Conflict(f"Job {ended['id']} was {ended['state']} while it was waited for.", state=ended["state"])
-    if error["code"] in ("nothing_to_say", "bad_input"):
-        raise Invalid(error["message"])
-    if error["code"] in _PASSING:
-        raise Unavailable(error["message"], retry_after_seconds=submit.RETRY_AFTER_SECONDS, code=error["code"])
-    raise SpeechFailed(f"job {ended['id']} {ended['state']}: {error}")
-
-
-def forget(key: str) -> None:
+def forget(key: str, here: Context | None = None) -> None:
     """The clip's file is gone; it is made again when it is asked for."""
-    with context.current().database.transaction() as session:
+    with (here or context.current()).database.transaction() as session:
         speech_clips.forget_file(session, key)

@@ -9,9 +9,11 @@ from flask import g
 from marshmallow import fields
 
 from app import context
+from app.context import Context
 from app.http.answers import Shown
 from app.wake_form import CAPTURES, FALSE_ALARMS, MISSES, OPTION_NAMES, RECORDINGS, SentClip
 from models import wake_captures, wake_models, wake_trainings, workers
+from models.accounts import Caller
 from models.errors import Unavailable
 from models.wake_trainings import KIND, LANE
 from tasks import submit
@@ -34,14 +36,14 @@ class TrainingStarted(Shown):
     warnings = fields.List(fields.String())
 
 
-def require_able(wake_word: str) -> None:
+def require_able(wake_word: str, here: Context | None = None) -> None:
     """Makes sure that a training of the word could be begun, before its clips are looked at.
 
     Raises:
         Unavailable: nobody here trains.
         Conflict: a training of the word is unfinished.
     """
-    with context.current().database.transaction(durable=False) as session:
+    with (here or context.current()).database.transaction(durable=False) as session:
         if not workers.able(session, LANE):
             raise unable("Nobody here trains wake words")
         wake_trainings.hold(session, wake_models.slug_of(wake_word))
@@ -58,15 +60,23 @@ def unable(what: str) -> Unavailable:
 
 
 def begin(
-    wake_word: str, body: Mapping[str, Any], sent: Sequence[SentClip], *, earlier: Sequence[Mapping[str, Any]] = ()
+    wake_word: str,
+    body: Mapping[str, Any],
+    sent: Sequence[SentClip],
+    *,
+    earlier: Sequence[Mapping[str, Any]] = (),
+    here: Context | None = None,
+    caller: Caller | None = None,
 ) -> dict[str, Any]:
     """The training's answer; ``earlier`` are recordings that are stored already.
+
+    Both ``here`` and ``caller`` are named where no request is served.
 
     Raises:
         Conflict: a training of the word is unfinished.
         Unavailable: nobody here trains.
     """
-    here = context.current()
+    here = here or context.current()
     requested = body["model_type"]
     used, reason = resolved(requested, has_ast=bool(here.settings.ast_folder))
     options = {name: body[name] for name in OPTION_NAMES}
@@ -75,7 +85,7 @@ def begin(
     if options["use_real_negatives"] and not any(negatives.glob("*/source.json")):
         warnings.append(_NO_NEGATIVES)
     stored = [(clip.use, clip.stored()) for clip in sent]
-    slug, account_id = wake_models.slug_of(wake_word), g.caller.account_id
+    slug, account_id = wake_models.slug_of(wake_word), (caller or g.caller).account_id
     with here.database.transaction() as session:
         wake_trainings.hold(session, slug)
         wake_trainings.hold_negatives(session)

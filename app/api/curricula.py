@@ -10,6 +10,7 @@ from marshmallow import EXCLUDE, Schema, fields
 
 from app import context
 from app.api.curriculum_assets import with_urls
+from app.context import Context
 from app.course_content import ABOUT, Told, read_topics
 from app.http.access import CLIENT
 from app.http.answers import MESSAGE, Answer, Shown, page_of
@@ -138,13 +139,18 @@ CURRICULUM = Answer(schema=CurriculumShown)
 @blueprint.arguments(Paging, location="query")
 def list_curricula(query: dict[str, Any]) -> dict[str, Any]:
     """The newest courses first."""
-    with context.current().database.transaction(durable=False) as session:
-        found, total = curricula.page(session, limit=query["limit"], offset=query["offset"])
-    listed = [
+    return listed(context.current(), **query)
+
+
+def listed(here: Context, *, limit: int, offset: int) -> dict[str, Any]:
+    """A page of the courses."""
+    with here.database.transaction(durable=False) as session:
+        found, total = curricula.page(session, limit=limit, offset=offset)
+    rows = [
         _summary(each.curriculum) | {"topic_count": each.topic_count, "segment_count": each.segment_count}
         for each in found
     ]
-    return {"curricula": listed, "total": total, "limit": query["limit"], "offset": query["offset"]}
+    return {"curricula": rows, "total": total, "limit": limit, "offset": offset}
 
 
 @blueprint.endpoint("/api/curriculum", access=CLIENT, methods=("POST",), answers={201: CURRICULUM})
@@ -206,10 +212,15 @@ def remove_curriculum(query: dict[str, Any], curriculum_id: str) -> dict[str, st
 @blueprint.arguments(Search, location="query")
 def search_curricula(query: dict[str, Any]) -> dict[str, Any]:
     """Courses in which words occur, the best first, with the places."""
-    with context.current().database.transaction(durable=False) as session:
-        hits, total = curricula_search.search(session, query["q"], limit=query["limit"], offset=query["offset"])
+    return searched(context.current(), **query)
+
+
+def searched(here: Context, *, q: str, limit: int, offset: int) -> dict[str, Any]:
+    """A page of the courses in which words occur."""
+    with here.database.transaction(durable=False) as session:
+        hits, total = curricula_search.search(session, q, limit=limit, offset=offset)
     found = [_summary(hit.curriculum) | {"matches": hit.matches} for hit in hits]
-    return {"curricula": found, "total": total, "limit": query["limit"], "offset": query["offset"]}
+    return {"curricula": found, "total": total, "limit": limit, "offset": offset}
 
 
 @blueprint.endpoint(

@@ -14,6 +14,7 @@ from webargs import missing
 
 from app import context
 from app.callbacks import CallbackUrl, is_private
+from app.context import Context
 from app.http import uploads
 from app.http.access import CLIENT, visible_to
 from app.http.answers import Answer, page_of
@@ -22,7 +23,9 @@ from app.http.parsing import BodyParser, Paging, Text, one_of, refuse_bad_text
 from app.http.uploads import MULTIPART
 from app.imports_shown import ImportShown, SourceList, shown
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
+from config.settings import Settings
 from models import curricula, imports
+from models.accounts import Caller
 from models.base import new_id
 from models.errors import Invalid
 from models.imports import KIND
@@ -143,27 +146,33 @@ def start(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
             curricula.get(session, into)
     kept = _keep_upload(source, asked)
     try:
-        with context.current().database.transaction() as session:
-            job, _ = submit.submit(
-                session,
-                KIND,
-                lane=LANE,
-                params={
-                    "source": source.name,
-                    "asked": asked,
-                    **{name: body[name] for name in ("title", "curriculum_id", "accept_license", "dry_run")},
-                },
-                account_id=g.caller.account_id,
-                # It waits for whoever takes it, as it need not be at once.
-                certain=True,
-                callback_url=body["callback_url"],
-            )
-            answer = shown(job)
+        return begin(context.current(), g.caller, source, asked, body), 202
     except BaseException:
         if kept is not None:
             kept.unlink(missing_ok=True)
         raise
-    return answer, 202
+
+
+def begin(
+    here: Context, caller: Caller, source: Source, asked: Mapping[str, str], body: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The new import as it is shown; ``body`` is a ``NewImport``."""
+    with here.database.transaction() as session:
+        job, _ = submit.submit(
+            session,
+            KIND,
+            lane=LANE,
+            params={
+                "source": source.name,
+                "asked": dict(asked),
+                **{name: body[name] for name in ("title", "curriculum_id", "accept_license", "dry_run")},
+            },
+            account_id=caller.account_id,
+            # It waits for whoever takes it, as it need not be at once.
+            certain=True,
+            callback_url=body["callback_url"],
+        )
+        return shown(job)
 
 
 @blueprint.endpoint("/api/imports/<import_id>", access=CLIENT, answers={200: IMPORT})
@@ -212,11 +221,11 @@ def _asked(source: Source, body: Mapping[str, Any]) -> dict[str, str]:
         if value is None and parameter.required:
             raise Invalid(f"{parameter.name}: source {source.name} needs it", fields={parameter.name: ["is missing"]})
         if value is not None:
-            asked[parameter.name] = _public(value) if parameter.type == "url" else value
+            asked[parameter.name] = public(value, context.current().settings) if parameter.type == "url" else value
     return asked
 
 
-def _public(url: str) -> str:
+def public(url: str, settings: Settings) -> str:
     """The URL, unless it is private as it is written; a name is looked up when it is fetched.
 
     Raises:
@@ -227,7 +236,7 @@ def _public(url: str) -> str:
     except BadInput as fault:
         raise Invalid(f"url: {fault.message}") from None
     host = urlsplit(at).hostname or ""
-    if not context.current().settings.import_allow_private and is_private(host):
+    if not settings.import_allow_private and is_private(host):
         raise Invalid(f"url: {host!r} is a private address, which only IMPORT_ALLOW_PRIVATE=1 allows")
     return at
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +11,13 @@ from marshmallow import EXCLUDE, Schema, fields, validate
 from sqlalchemy.orm import Session
 
 from app import context
+from app.context import Context
 from app.http.access import CLIENT, administer, visible_to
 from app.http.answers import JSON, SPEECH, Answer, Shown
 from app.http.parsing import MAX_PAGE, Count, Text, one_of
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import wake_trainings
+from models.accounts import Caller
 from models.base import iso
 from models.errors import Conflict
 from models.jobs import lifecycle, queries
@@ -139,12 +142,17 @@ RESULT = replace(SPEECH, media_types=(*SPEECH.media_types, *JSON.media_types), s
 @blueprint.arguments(JobList, location="query")
 def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     """The newest jobs first; ``next_cursor`` continues after the last one."""
-    with context.current().database.transaction(durable=False) as session:
+    return listed(context.current(), g.caller, query)
+
+
+def listed(here: Context, caller: Caller, query: Mapping[str, Any]) -> dict[str, Any]:
+    """A page of the jobs that the caller may see, as ``JobList`` describes them."""
+    with here.database.transaction(durable=False) as session:
         found = queries.page(
             session,
             kind=query.get("kind"),
             state=query.get("state"),
-            visible_to=visible_to(g.caller),
+            visible_to=visible_to(caller),
             parent=query.get("parent"),
             before=query.get("cursor"),
             limit=query["limit"] + 1,
@@ -247,10 +255,16 @@ def changeable(session: Session, job_id: str) -> Job:
         Forbidden: only administrators change jobs of its kind.
     """
     job = mine(session, job_id)
-    kind = kinds.KINDS.get(job.kind)
-    if kind is not None and kind.admin_only:
-        administer(f"changing a job of kind {job.kind}")
+    what = reserved(job)
+    if what is not None:
+        administer(what)
     return job
+
+
+def reserved(job: Job) -> str | None:
+    """What of a job only administrators do; None of one that everybody changes who may see it."""
+    kind = kinds.KINDS.get(job.kind)
+    return f"changing a job of kind {job.kind}" if kind is not None and kind.admin_only else None
 
 
 def detailed(session: Session, job: Job) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from app.http.answers import Answer, Shown
 from app.http.offload import offload
 from app.http.parsing import Listing, Text, one_of
 from app.speaking import Wanted
+from app.speech_ended import location
 from app.surfaces import OPENAI, SurfaceBlueprint
 from config.voices import background_lane
 from models.errors import Invalid, ModelError, NotFound
@@ -177,7 +178,7 @@ def _shown(index: int, item: JobItem, job: Job) -> Body:
     return {
         "index": index,
         "status": "succeeded",
-        "url": speaking.location(found),
+        "url": location(found),
         "format": found.form.format,
         "size_bytes": found.size_bytes,
         "duration_seconds": found.duration_seconds,

@@ -85,12 +85,17 @@ def start(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """Queues the segments of a topic, or of the whole course, that are not there yet."""
     with context.current().database.transaction() as session:
         job = prefetch(session, account_id=g.caller.account_id, **body)
+    return started(job), 202
+
+
+def started(job: Job) -> dict[str, Any]:
+    """A new one, as whoever began it is shown it."""
     return {
         "job_id": job.id,
         "status": _STATUS[job.state],
         "total_segments": job.items_total,
         "cached_segments": job.params["cached_segments"],
-    }, 202
+    }
 
 
 @blueprint.endpoint("/api/tts/prefetch/<job_id>", access=CLIENT, answers={200: SHOWN})

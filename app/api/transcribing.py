@@ -10,12 +10,13 @@ from flask import request
 from marshmallow import EXCLUDE, Schema, fields
 
 from app import context
+from app.context import Context
 from app.http import errors, signed
 from app.http.access import TRANSCRIBER, Forbidden
 from app.http.answers import Answer, Shown
 from app.http.parsing import MAX_EXACT_INTEGER, Count, Text, Whole
 from app.surfaces import TRANSCRIPTION, SurfaceBlueprint
-from app.transcribers import NOT_ASSIGNED, act_as, choice, source
+from app.transcribers import NOT_ASSIGNED, act_as, choice, source, source_of
 from models.base import iso
 from models.errors import Invalid
 from models.transcription import assigning, submitting, tasks
@@ -190,13 +191,18 @@ def skip_task(body: dict[str, Any], task_id: int) -> dict[str, str]:
 def count_available(query: dict[str, Any]) -> dict[str, int]:
     """How many tasks there are to do; for an agent, without those that are not for them now."""
     here = context.current()
-    counted, _ = here.transcription(source())
-    available = counted.available
+    found = counted(here)
     if query["agent_id"] is not None:
         agent_id = act_as(query["agent_id"])
         with here.database.reading() as session:
-            available = max(0, available - tasks.not_for(session, agent_id, source()))
-    return {"available": available, "total_unlabeled": counted.unlabeled, "total_locked": counted.locked}
+            found["available"] = max(0, found["available"] - tasks.not_for(session, agent_id, source()))
+    return found
+
+
+def counted(here: Context) -> dict[str, int]:
+    """How many tasks there are to do, as counted lately."""
+    found, _ = here.transcription(source_of(here.settings))
+    return {"available": found.available, "total_unlabeled": found.unlabeled, "total_locked": found.locked}
 
 
 def _given(held: Held) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from marshmallow import Schema, fields
 
 from app import context
 from app.api.transcribing import MAX_REASON
+from app.context import Context
 from app.http.access import OPERATOR, TRANSCRIBER
 from app.http.answers import Answer, Shown, page_of
 from app.http.parsing import Paging, Text
@@ -61,15 +62,20 @@ def agent_stats(agent_id: int) -> dict[str, Any]:
 @blueprint.arguments(Paging, location="query")
 def list_agents(query: dict[str, Any]) -> dict[str, Any]:
     """Everybody who transcribes, how well and how fast."""
-    with context.current().database.snapshot() as session:
-        found, total = agents.page(session, **query)
+    return listed(context.current(), **query)
+
+
+def listed(here: Context, *, limit: int, offset: int) -> dict[str, Any]:
+    """A page of those who transcribe."""
+    with here.database.snapshot() as session:
+        found, total = agents.page(session, limit=limit, offset=offset)
         rows = [
             shown(agent.id, agent)
             | {"paused": agent.paused, "balance": ledger.shown(ledger.balance(session, agent.id))}
             | asdict(quality.figures(session, agent))
             for agent in found
         ]
-    return {"agents": rows, "total": total, **query}
+    return {"agents": rows, "total": total, "limit": limit, "offset": offset}
 
 
 @blueprint.endpoint(

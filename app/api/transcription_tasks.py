@@ -193,10 +193,15 @@ def import_batch(form: dict[str, Any]) -> tuple[dict[str, Any], int]:
 @blueprint.arguments(TaskList, location="query")
 def list_tasks(query: dict[str, Any]) -> dict[str, Any]:
     """Tasks in the order of their numbers."""
-    with context.current().database.snapshot() as session:
-        found, total = tasks.page(session, **query)
+    return listed(context.current(), **query)
+
+
+def listed(here: context.Context, *, state: str | None, limit: int, offset: int) -> dict[str, Any]:
+    """A page of the tasks (of that state)."""
+    with here.database.snapshot() as session:
+        found, total = tasks.page(session, state=state, limit=limit, offset=offset)
         shown = [task_shown(task) for task in found]
-    return {"tasks": shown, "total": total, "limit": query["limit"], "offset": query["offset"]}
+    return {"tasks": shown, "total": total, "limit": limit, "offset": offset}
 
 
 @blueprint.endpoint("/api/transcription/tasks/<int:task_id>", access=OPERATOR, answers={200: Answer(schema=TaskWhole)})

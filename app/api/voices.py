@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import fields
 
 from app import context
+from app.context import Context
 from app.http.access import CLIENT
 from app.http.answers import Shown, page_of
 from app.http.parsing import Paging
@@ -35,8 +36,12 @@ class VoiceShown(Shown):
 @blueprint.arguments(Paging, location="query")
 def page(query: dict[str, int]) -> dict[str, Any]:
     """Every voice with the engine that speaks it now, and whether a worker has that engine."""
-    limit, offset = query["limit"], query["offset"]
-    engines = context.current().engines(None)
+    return listed(context.current(), **query)
+
+
+def listed(here: Context, *, limit: int, offset: int) -> dict[str, Any]:
+    """A page of the voices."""
+    engines = here.engines(None)
     known = list(catalogue().voices.values())
     shown = []
     for voice in known[offset : offset + limit]:

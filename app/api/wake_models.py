@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Response, g
@@ -29,6 +30,7 @@ from app.wake_form import (
 from app.wake_shown import ModelList, ModelListed, ModelShown, differences, model_listed, model_shown
 from app.wake_starting import TrainingStarted, begin, require_able
 from models import wake_captures, wake_models
+from models.accounts import Caller
 from models.errors import NotFound
 from models.wake_models import TYPES, WakeModel
 from workers.wakeword.options import MODEL_TYPES, Options
@@ -127,13 +129,22 @@ def delete(model_id: str) -> dict[str, str]:
     Where the active version goes, the newest of the others is active.
     """
     with context.current().database.transaction() as session:
-        slug = _changeable(session, model_id).slug
-        for each in wake_models.versions(session, slug) if "@" not in model_id else ():
-            _require_changeable(each)
-        wake_models.remove(session, model_id)
-        if "@" not in model_id:
-            wake_captures.remove_all(session, slug)
+        remove(session, model_id, _require_changeable)
     return {"message": "Model deleted successfully"}
+
+
+def remove(session: Session, model_id: str, require_changeable: Callable[[WakeModel], None]) -> None:
+    """Removes a word with all that belongs to it, or one version; each that goes has to be the caller's to change.
+
+    Raises:
+        NotFound: there is none.
+    """
+    slug, whole = wake_models.find(session, model_id).slug, "@" not in model_id
+    for each in wake_models.versions(session, slug) if whole else [wake_models.find(session, model_id)]:
+        require_changeable(each)
+    wake_models.remove(session, model_id)
+    if whole:
+        wake_captures.remove_all(session, slug)
 
 
 @blueprint.endpoint("/api/models/<model_id>/download", access=CLIENT, answers={200: ZIP})
@@ -200,10 +211,10 @@ def retrain(body: dict[str, Any], model_id: str) -> dict[str, Any]:
     model = _model(model_id)
     require_able(model.wake_word)
     sent = clips({RECORDINGS: (0, RECORDINGS_MAX), **captures_max()})
-    return begin(model.wake_word, _as_before(model) | body, sent, earlier=model.recordings)
+    return begin(model.wake_word, as_before(model) | body, sent, earlier=model.recordings)
 
 
-def _as_before(model: WakeModel) -> dict[str, Any]:
+def as_before(model: WakeModel) -> dict[str, Any]:
     """The options of a model's training, as far as they are known and still allowed."""
     config = model.report.get("training_config", {})
     known = vars(Options()) | {name: config[name] for name in OPTION_NAMES if name in config}
@@ -229,5 +240,12 @@ def _changeable(session: Session, model_id: str) -> WakeModel:
 
 
 def _require_changeable(model: WakeModel) -> None:
-    if model.account_id is None or model.account_id != g.caller.account_id:
-        administer(f"changing somebody else's model {model.name}")
+    what = reserved(model, g.caller)
+    if what is not None:
+        administer(what)
+
+
+def reserved(model: WakeModel, caller: Caller) -> str | None:
+    """What of a model only administrators do; None of the caller's own."""
+    own = model.account_id is not None and model.account_id == caller.account_id
+    return None if own else f"changing somebody else's model {model.name}"

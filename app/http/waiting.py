@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app import context
 from app.sockets.hub import News, Subscription
-from models.db import is_disconnect
+from models.db import Database, is_disconnect
 from models.errors import Unavailable
 from models.jobs import queries
 from models.jobs.announcing import summary
@@ -35,15 +35,17 @@ class Ending:
     """Looks out for the end of a job; ``subscription`` was opened before the job was submitted.
 
     Made inside a request, and of use beyond it: an answer that is sent in pieces outlives its request. ``gone`` says
-    that nobody waits any more; by default that the request's client hung up.
+    that nobody waits any more; by default that the request's client hung up. Both ``gone`` and ``database`` are named
+    where no request is served.
     """
 
-    def __init__(self, job_id: str, subscription: Subscription, gone: Gone | None = None) -> None:
+    def __init__(
+        self, job_id: str, subscription: Subscription, gone: Gone | None = None, database: Database | None = None
+    ) -> None:
         self._job_id = job_id
         self._subscription = subscription
-        self._database = context.current().database
-        connection = request.environ.get("gunicorn.socket")
-        self._gone = gone or (lambda: client_gone(connection))
+        self._database = database or context.current().database
+        self._gone = gone or _hung_up()
         self._reread = time.monotonic() + REREAD_SECONDS
 
     def poll(self, timeout_seconds: float) -> News | None:
@@ -98,6 +100,11 @@ def until_ended(job_id: str, subscription: Subscription, *, timeout_seconds: flo
     if news is not None:
         return news
     raise Unavailable(f"Job {job_id} did not end within {timeout_seconds:g} s.", retry_after_seconds=5)
+
+
+def _hung_up() -> Gone:
+    connection = request.environ.get("gunicorn.socket")
+    return lambda: client_gone(connection)
 
 
 def client_gone(connection: Any) -> bool:

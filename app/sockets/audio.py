@@ -23,7 +23,8 @@ from app.http.waiting import ClientGone
 from app.playback import AHEAD, Playback
 from app.sockets.feeds import UNKNOWN, socket
 from app.sockets.inbox import Inbox
-from app.speaking import MAX_SPEED, MIN_SPEED, SpeechFailed, Wanted
+from app.speaking import MAX_SPEED, MIN_SPEED, Wanted
+from app.speech_ended import SpeechFailed
 from config.versions import AUDIO_FORMATS
 from models import speech_voices
 from models.base import iso, utc_now
