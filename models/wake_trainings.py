@@ -12,8 +12,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from models import wake_models
 from models.base import Base, utc_now
-from models.errors import Conflict, LeaseLost, NotFound
-from models.jobs import lifecycle, queries
+from models.errors import Conflict, NotFound
+from models.jobs import lifecycle, queries, work
 from models.jobs.folders import JobFolders
 from models.jobs.tables import CANCELLED, ENDED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job
 
@@ -150,24 +150,13 @@ def listed(session: Session, *, visible_to: str | None, limit: int) -> list[tupl
     return [(job, training) for job, training in rows]
 
 
-def own(session: Session, job: Job) -> None:
-    """Keeps the job the caller's until its transaction ends.
-
-    Raises:
-        LeaseLost: it is not the caller's any more.
-    """
-    mine = select(Job.id).where(Job.id == job.id, Job.token == job.token, Job.state == RUNNING)
-    if session.scalar(mine.with_for_update()) is None:
-        raise LeaseLost(f"Job {job.id} is not held under {job.token} any more.")
-
-
 def note(session: Session, job: Job, detail: Mapping[str, Any]) -> None:
     """Stores what is told of a training.
 
     Raises:
         LeaseLost: it was cancelled, paused, or is somebody else's by now.
     """
-    own(session, job)
+    work.hold(session, job)
     session.execute(update(WakeTraining).where(WakeTraining.job_id == job.id).values(detail=dict(detail)))
 
 

@@ -30,9 +30,9 @@ _BLOCK_BYTES = 2**16
 _LINE_BYTES_MAX = 2**20
 
 
-def argv(folder: Path) -> list[str]:
+def argv(module: str, folder: Path) -> list[str]:
     """What trains in a folder; tests of what is around it name another program."""
-    ours = [sys.executable, "-m", "workers.wakeword.train"]
+    ours = [sys.executable, "-m", module]
     return [*(shlex.split(os.environ.get(TRAINER, "")) or ours), str(folder)]
 
 
@@ -43,12 +43,12 @@ class TrainingChild:
         RetryLater: on entering, while the child of a former worker has not let go of the folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, module: str) -> None:
         self._folder = folder
         self._rest = b""
         self._child = Child(
             name="trainer",
-            argv=argv(folder),
+            argv=argv(module, folder),
             log_path=folder / "child.log",
             cwd=Path(__file__).parents[1],
             nice=NICE,

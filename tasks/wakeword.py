@@ -6,26 +6,21 @@ import json
 import logging
 import os
 import shutil
-import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from models import wake_models, wake_trainings
-from models.db import is_disconnect
-from models.errors import LeaseLost
-from models.jobs import work as units
 from models.wake_trainings import Folders, WakeTraining
 from tasks.folders import going_on_in
-from tasks.run import REPORT_SECONDS, Done, Parked, Work
-from tasks.wake_child import TrainingChild
+from tasks.run import Done, Work
+from tasks.training import Training
 from workers.clients.whole_files import write_whole
-from workers.errors import BadInput, RetryLater, Stopped, WorkError
+from workers.errors import BadInput, Stopped, WorkError
 
 log = logging.getLogger(__name__)
 
@@ -57,24 +52,22 @@ class _Training:
         if row is None:
             raise Stopped
         self._row = row
-        self._detail: dict[str, Any] = dict(row.detail)
-        self._phase = work.job.phase or "Starting"
-        self._progress = work.job.progress
-        self._changed = False
-        self._told_at = 0.0
+        self._training = Training(
+            work, folder, module="workers.wakeword.train", detail=row.detail, note=wake_trainings.note, hear=_hear
+        )
 
     def through(self) -> Done:
         """The training, from wherever it is to its end."""
         if not (self._folder / "plan.json").exists():
             self._prepare()
-        if not (self._folder / "done").exists():
-            self._run()
+        self._training.run()
         return self._store()
 
     def _prepare(self) -> None:
         """The plan and the sound it names, the plan last: where it is, everything is."""
         # What an earlier try told is not true of this one.
-        self._detail = {name: self._detail[name] for name in ("warnings",) if name in self._detail}
+        detail = self._training.detail
+        self._training.detail = {name: detail[name] for name in ("warnings",) if name in detail}
         paths = {use: self._lay_out(use) for use in USES}
         params, settings = self._work.params, self._work.process.settings
         negatives = _folders(self._work).negatives
@@ -104,92 +97,10 @@ class _Training:
                 if use == "recordings":
                     raise BadInput(gone, code="clip_gone") from None
                 # Nobody can send a capture again, and the others are of use.
-                self._detail["warnings"] = [*self._detail.get("warnings", []), gone]
+                self._training.detail["warnings"] = [*self._training.detail.get("warnings", []), gone]
                 continue
             found.append(str(target.relative_to(self._folder)))
         return found
-
-    def _run(self) -> None:
-        """The child, from its start to its end.
-
-        Raises:
-            Stopped: nobody wants it any more; the child is gone.
-            Parked: this worker is to stop.
-            BadInput: it says that it cannot be done.
-            RetryLater: it died.
-        """
-        with TrainingChild(self._folder) as child:
-            self._work.process.current_unit = f"{self._work.kind.name} {self._work.job.id} (process {child.pid})"
-            ended = False
-            for message in child.messages(REPORT_SECONDS):
-                if message is not None:
-                    ended = self._hear(message) or ended
-                self._tell()
-            if not ended:
-                self._tell(at_once=True, may_leave=False)
-                how = child.died_of()
-                message_shown = f"The training's process ended with {how}; it is tried again, from where it was."
-                raise RetryLater(message_shown, code="training_died")
-        (self._folder / "done").touch()
-
-    def _hear(self, message: Mapping[str, Any]) -> bool:
-        """Notes what the child says; whether that is that it is done."""
-        detail = self._detail
-        self._changed = True
-        match message["type"]:
-            case "phase":
-                self._phase = str(message["phase"])[:200]
-                self._progress = max(self._progress, min(1.0, float(message["progress"])))
-            case "data":
-                detail["data_stats"] = message["data_stats"]
-            case "epoch":
-                epoch, metrics = int(message["epoch"]), dict(message["metrics"])
-                detail |= {"current_epoch": epoch, "total_epochs": int(message["total_epochs"]), "metrics": metrics}
-                # One that goes on from a checkpoint does some of them again.
-                before = [each for each in detail.get("history", ()) if each["epoch"] < epoch]
-                detail["history"] = [*before, {"epoch": epoch, **metrics}]
-            case "warning":
-                said = detail.get("warnings", [])
-                if message["text"] not in said:
-                    detail["warnings"] = [*said, str(message["text"])[:500]][:_WARNINGS_SHOWN]
-            case "failed":
-                raise BadInput(str(message["message"])[:1000], code=str(message.get("code", "bad_input")))
-            case "done":
-                return True
-        return False
-
-    def _tell(self, *, at_once: bool = False, may_leave: bool = True) -> None:
-        """Stores what was heard, at most four times a second, and looks now and then whether it is still wanted.
-
-        Raises:
-            Stopped: it is not.
-            Parked: this worker was asked to stop; the next one goes on.
-        """
-        process, job = self._work.process, self._work.job
-        if process.lost(job.token):
-            raise Stopped
-        if process.leaving and may_leave:
-            # All it has is in its folder; this was no failed try.
-            raise Parked("worker:train", lambda session: True, for_seconds=LEFT_SECONDS)
-        since = time.monotonic() - self._told_at
-        if since < (REPORT_SECONDS if self._changed else LOOK_SECONDS) and not at_once:
-            return
-        self._told_at = time.monotonic()
-        try:
-            with process.database.transaction(durable=False) as session:
-                if self._changed:
-                    units.report(session, job, progress=self._progress, phase=self._phase)
-                    wake_trainings.note(session, job, self._detail)
-                else:
-                    wake_trainings.own(session, job)
-        except LeaseLost as lost:
-            raise Stopped from lost
-        except DBAPIError as fault:
-            if not is_disconnect(fault):
-                raise
-            log.warning("The training's progress was not stored: %s", fault.orig)
-            return
-        self._changed = False
 
     def _store(self) -> Done:
         out, job = self._folder / "out", self._work.job
@@ -197,10 +108,10 @@ class _Training:
         files = {}
         for role, name in report["files"].items():
             content = (out / Path(name).name).read_bytes()
-            self._tell(may_leave=False)
+            self._training.tell(may_leave=False)
             stored = self._work.process.files.put(content)
             files[role] = {"file": stored, "size_bytes": len(content), "name": Path(name).name}
-        detail = self._detail | {name: report[name] for name in ("data_stats", "history") if report.get(name)}
+        detail = self._training.detail | {name: report[name] for name in ("data_stats", "history") if report.get(name)}
         result: dict[str, Any] = {"model_id": None, **{name: report[name] for name in ("model_type_used", "reason")}}
 
         def store(session: Session) -> None:
@@ -222,6 +133,19 @@ class _Training:
             event.listen(session, "after_commit", lambda _: shutil.rmtree(self._folder, ignore_errors=True), once=True)
 
         return Done(result, store)
+
+
+def _hear(detail: dict[str, Any], message: Mapping[str, Any]) -> None:
+    """Notes what the child says of its data and its epochs."""
+    match message["type"]:
+        case "data":
+            detail["data_stats"] = message["data_stats"]
+        case "epoch":
+            epoch, metrics = int(message["epoch"]), dict(message["metrics"])
+            detail |= {"current_epoch": epoch, "total_epochs": int(message["total_epochs"]), "metrics": metrics}
+            # One that goes on from a checkpoint does some of them again.
+            before = [each for each in detail.get("history", ()) if each["epoch"] < epoch]
+            detail["history"] = [*before, {"epoch": epoch, **metrics}]
 
 
 def negatives(work: Work) -> Done:

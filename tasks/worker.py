@@ -20,7 +20,7 @@ from models import idle_workers
 from models.log_stream import LogStream
 from tasks import lapses, process, upkeep
 from tasks.celery_app import app
-from tasks.wake_child import TRAINER
+from tasks.training_child import TRAINER
 from workers import resident
 from workers.device import Device
 

@@ -22,7 +22,7 @@ from models.files import FileStore
 from models.jobs.tables import Job
 from models.wake_models import WakeModel
 from models.workers import Worker
-from tasks.wake_child import TRAINER
+from tasks.training_child import TRAINER
 from tests import making, trainer
 from tests.conftest import eventually
 from workers.wakeword.options import Options

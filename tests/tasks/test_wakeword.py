@@ -28,7 +28,7 @@ from models.wake_models import WakeModel
 from models.wake_trainings import KIND, WakeTraining
 from tasks import run, worker
 from tasks.process import Process
-from tasks.wake_child import TRAINER
+from tasks.training_child import TRAINER
 from tests import making, trainer, waking
 from tests.conftest import eventually
 from workers.wakeword.options import Options
