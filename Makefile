@@ -12,7 +12,7 @@ FOLDERS := app workers tasks models config
 # Two pips at once in one .venv would trip over each other, whatever -j says.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
-.PHONY: help run serve listen train voices gpu test test-all test-labelstudio lint format bench ear wakeword-demo requirements clean
+.PHONY: help run serve listen train voices gpu test test-all test-labelstudio test-mcp-clients lint format bench ear wakeword-demo requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,22 @@ $(LABEL_STUDIO)/stamp: requirements/label_studio.txt $(PY)
 	@echo "Installing Label Studio into $(LABEL_STUDIO) (a minute or two, 1 GB) ..."
 	@$(PY) -m venv --clear $(LABEL_STUDIO)
 	@$(LABEL_STUDIO)/bin/python -m pip install -qq --disable-pip-version-check -r $<
+	@touch $@
+
+# The SDK's previous major version, whose pins do not fit ours, and the inspector, which is a program for Node (20 or newer);
+# without npm its tests are skipped.
+MCP_CLIENTS := .venv-mcp-clients
+INSPECTOR   := @modelcontextprotocol/inspector@0.17.2
+
+test-mcp-clients: $(STAMPS)/run $(STAMPS)/dev $(MCP_CLIENTS)/stamp ## The MCP endpoint, called by clients that are not ours, installed apart
+	@MCP_CLIENTS_HOME=$(MCP_CLIENTS) $(PY) -m pytest tests/mcp_clients $(ARGS)
+
+$(MCP_CLIENTS)/stamp: requirements/mcp_clients.txt $(PY)
+	@echo "Installing MCP clients into $(MCP_CLIENTS) (a minute, 250 MB) ..."
+	@$(PY) -m venv --clear $(MCP_CLIENTS)
+	@$(MCP_CLIENTS)/bin/python -m pip install -qq --disable-pip-version-check -r $<
+	@if command -v npm >/dev/null; then \
+	  npm install --silent --no-audit --no-fund --prefix $(MCP_CLIENTS) $(INSPECTOR); fi
 	@touch $@
 
 lint: $(STAMPS)/run $(STAMPS)/dev ## Style, types, which folder may import which, and whether migrations match models
@@ -125,17 +141,23 @@ define compile
 
 endef
 
+# What has an environment of its own.
+define compile_apart
+	@echo "$(1)"
+	@$(COMPILE) $(if $(UPGRADE),,$(if $(wildcard $(1)),-c $(1))) $(1:.txt=.in) -o $(ALL).part
+	@{ echo "# Compiled by 'make requirements' from requirements/: $(2)"; $(TIDY) $(ALL).part; } > $(ALL).new
+	@cmp -s $(ALL).new $(1) || cp $(ALL).new $(1)
+
+endef
+
 requirements: $(PY) ## Pin the requirements anew after a change to requirements/*.in
 	@$(PY) -m pip install -qq --disable-pip-version-check uv==0.13.9
 	@$(if $(UPGRADE),rm -f $(ALL),cat requirements.txt $(PARTS:%=requirements/%.txt) 2>/dev/null > $(ALL) || true)
 	@$(COMPILE) $(PARTS:%=requirements/%.in) -o $(ALL)
 	$(foreach part,$(PARTS),$(call compile,requirements/$(part).txt,$(part)))
 	$(call compile,requirements.txt,run train listen dev)
-	@echo "requirements/label_studio.txt"
-	@$(COMPILE) $(if $(UPGRADE),,-c requirements/label_studio.txt) requirements/label_studio.in -o $(ALL).part
-	@{ echo "# Compiled by 'make requirements' from requirements/: label_studio"; $(TIDY) $(ALL).part; } > $(ALL).new
-	@cmp -s $(ALL).new requirements/label_studio.txt || cp $(ALL).new requirements/label_studio.txt
+	$(foreach part,label_studio mcp_clients,$(call compile_apart,requirements/$(part).txt,$(part)))
 
 clean: ## Remove .venv and caches; var/ (the data) stays
-	@rm -rf $(VENV) $(LABEL_STUDIO) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) $(LABEL_STUDIO) $(MCP_CLIENTS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

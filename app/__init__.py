@@ -21,18 +21,54 @@ if TYPE_CHECKING:
 
 def create_app(configured: Settings | None = None) -> Flask:
     """The web application with every route; connects to nothing until it is asked something."""
+    from app import docs, openapi, page
+    from app.api import RESOURCES
+    from app.http import cors, errors, observe, paths, recording
+    from app.sockets import SOCKETS, feeds
+    from config import settings
+    from config.versions import VERSION
+
+    configured = configured or settings.load()
+    app = without_routes(configured)
+    app.url_map.converters["int"] = paths.Number
+    app.config.update(
+        # Texts and courses; uploads have their own limit.
+        MAX_CONTENT_LENGTH=16 * 2**20,
+        API_TITLE="Voiceworks",
+        API_VERSION=VERSION,
+        OPENAPI_VERSION="3.1.0",
+        SOCK_SERVER_OPTIONS={"ping_interval": 25, "max_message_size": 2**20},
+    )
+    observe.install(app)
+    recording.install(app)
+    cors.install(app, configured)
+    api = openapi.make_api(app)
+    # After flask-smorest, whose own handlers know one shape only.
+    errors.install(app)
+    # Not part of the API's description, which one of them serves.
+    app.register_blueprint(page.blueprint)
+    app.register_blueprint(docs.blueprint)
+    for name in RESOURCES:
+        api.register_blueprint(importlib.import_module(f"app.api.{name}").blueprint)
+    for name in SOCKETS:
+        importlib.import_module(f"app.sockets.{name}")
+    feeds.sock.init_app(app)
+    app.register_blueprint(feeds.blueprint)
+    if configured.open_surfaces:
+        app.logger.warning("No credential is needed on: %s", ", ".join(sorted(configured.open_surfaces)))
+    return app
+
+
+def without_routes(configured: Settings) -> Flask:
+    """What every door works with: settings, connections, credentials; an application that answers nothing by itself."""
     from flask import Flask
     from flask_jwt_extended import JWTManager
 
-    from app import docs, figures, openapi, page, readiness
-    from app.api import RESOURCES
+    from app import figures, readiness
     from app.context import Context, Recent
-    from app.http import cors, errors, observe, paths, recording
     from app.http.limits import Limits
-    from app.sockets import SOCKETS, feeds
     from app.sockets.hub import Hub
-    from config import logs, settings
-    from config.versions import VERSION
+    from config import logs
     from models import sessions, speech_renditions, workers
     from models.base import utc_now
     from models.counters import Counters
@@ -44,19 +80,9 @@ def create_app(configured: Settings | None = None) -> Flask:
     from models.workers import EngineState
     from tasks import submit
 
-    configured = configured or settings.load()
     logs.configure(configured.log_level, configured.log_format)
     app = Flask("app", static_folder=None)
-    app.url_map.converters["int"] = paths.Number
-    app.config.update(
-        JWT_SECRET_KEY=configured.secret_key,
-        # Texts and courses; uploads have their own limit.
-        MAX_CONTENT_LENGTH=16 * 2**20,
-        API_TITLE="Voiceworks",
-        API_VERSION=VERSION,
-        OPENAPI_VERSION="3.1.0",
-        SOCK_SERVER_OPTIONS={"ping_interval": 25, "max_message_size": 2**20},
-    )
+    app.config["JWT_SECRET_KEY"] = configured.secret_key
     client = submit.open_redis(configured.redis_url)
     database = submit.open_database(configured, client)
     # A listener holds one while it waits for the next piece; beyond them requests wait.
@@ -89,21 +115,4 @@ def create_app(configured: Settings | None = None) -> Flask:
     # Installed once this is a process that serves (config/gunicorn.py).
     app.extensions["log_stream"] = LogStream(configured.redis_url)
     JWTManager(app)
-    observe.install(app)
-    recording.install(app)
-    cors.install(app, configured)
-    api = openapi.make_api(app)
-    # After flask-smorest, whose own handlers know one shape only.
-    errors.install(app)
-    # Not part of the API's description, which one of them serves.
-    app.register_blueprint(page.blueprint)
-    app.register_blueprint(docs.blueprint)
-    for name in RESOURCES:
-        api.register_blueprint(importlib.import_module(f"app.api.{name}").blueprint)
-    for name in SOCKETS:
-        importlib.import_module(f"app.sockets.{name}")
-    feeds.sock.init_app(app)
-    app.register_blueprint(feeds.blueprint)
-    if configured.open_surfaces:
-        app.logger.warning("No credential is needed on: %s", ", ".join(sorted(configured.open_surfaces)))
     return app

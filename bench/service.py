@@ -26,19 +26,24 @@ _START_SECONDS = 60.0
 
 
 class Service:
-    """Voiceworks as ``make serve`` runs it."""
+    """Voiceworks as ``make serve`` runs it, with these variables in its environment."""
+
+    def __init__(self, **variables: str) -> None:
+        self._variables = variables
 
     def __enter__(self) -> Service:
         self._folder = tempfile.TemporaryDirectory(prefix="vw-bench-")
         self._key = secrets.token_urlsafe(32)
-        self._port = _free_port()
+        self._port = free_port()
         env = os.environ | {
             "VAR_DIR": self._folder.name,
             "PORTS": str(self._port),
-            "FLOWER_PORT": str(_free_port()),
+            "FLOWER_PORT": str(free_port()),
+            "MCP_PORT": str(free_port()),
             "VOICEWORKS_API_KEY": self._key,
             "LIVE_WAITING_SHARE": "256",
             "RATE_LIMITS": "off",
+            **self._variables,
         }
         for name in ("DATABASE_URL", "REDIS_URL", "STREAM_REDIS_URL"):
             env.pop(name, None)
@@ -200,7 +205,8 @@ class Client:
         return job
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -23,9 +23,9 @@ from config.ownership import AlreadyRunning, Ownership
 from config.settings import Settings
 
 # What a user waits for comes first, so that two cores are not shared by nine starting interpreters; nobody waits for
-# the page that shows the workers. A program that is not named here starts with the second.
+# the page that shows the workers, or for what programs call tools by. One that is not named here starts with the second.
 _FIRST = ("web", "fleet")
-_LAST = ("flower",)
+_LAST = ("flower", "mcp")
 _RELEASE = "release"
 
 # What a program must do before the next stage starts. The others are ready once they live: jobs wait in the database
@@ -41,6 +41,7 @@ _READY: dict[str, Callable[[Settings], bool]] = {
 # taken for its own.
 _PORTS: dict[str, Callable[[Settings], tuple[int, ...]]] = {
     "web": lambda settings: settings.ports,
+    "mcp": lambda settings: (settings.mcp_port,),
     "flower": lambda settings: (settings.flower_port,),
 }
 

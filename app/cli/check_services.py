@@ -1,4 +1,4 @@
-"""What ``doctor`` looks at in the running services: database, queue, workers, web, Flower, and who may come in."""
+"""What ``doctor`` looks at in the running services: database, queue, workers, web, MCP, Flower, and who may come in."""
 
 from __future__ import annotations
 
@@ -54,6 +54,7 @@ def services(configured: Settings) -> Iterator[Finding]:
             yield Finding(
                 "warn", about, "answers, but is not ready for work", "`GET /health/ready` says what is missing"
             )
+    yield _mcp(configured)
     yield _flower(configured)
 
 
@@ -173,6 +174,14 @@ def _streams(configured: Settings) -> Finding:
     except redis.RedisError:
         return _away("streams", configured.stream_redis_url, "STREAM_REDIS_URL")
     return Finding("ok", "streams", "answers")
+
+
+def _mcp(configured: Settings) -> Finding:
+    about = f"MCP, port {configured.mcp_port}"
+    if answers_health(configured.host, configured.mcp_port):
+        return Finding("ok", about, "answers; programs find the tools at /mcp")
+    mend = f"{configured.var_dir / 'log' / 'mcp.log'} says why, where it was started"
+    return Finding("warn", about, "does not answer; programs cannot call tools by this protocol", mend)
 
 
 def _flower(configured: Settings) -> Finding:

@@ -122,6 +122,7 @@ def _addresses(configured: Settings) -> list[tuple[str, str]]:
     kept = "FLOWER_PASSWORD" if configured.configured_flower_password else configured.flower_password_path
     return [
         ("API", f"{address(configured)} (described at /docs)"),
+        ("MCP", f"{address(configured, configured.mcp_port)}/mcp (tools, for Claude and other programs)"),
         ("Flower", f"{address(configured, configured.flower_port)} (the workers and what they do)"),
         ("", f"(user admin, password in {kept})"),
         ("Logs", str(configured.var_dir / "log")),

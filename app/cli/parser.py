@@ -65,6 +65,8 @@ def _services(commands: Commands) -> None:
     cleanup.add_argument(
         "--wait", type=_count, default=600, metavar="SECONDS", help="for a worker to begin it (default: 600)"
     )
+    what = "serve the tools to programs that speak the Model Context Protocol, as `run` does, until Ctrl-C"
+    _add(commands, "mcp", "mcp:serve", None, what).set_defaults(until_interrupted=True)
     _json(_add(commands, "doctor", "doctor:doctor", None, "check everything here, and say how to mend what is wrong"))
 
 

@@ -13,6 +13,7 @@ from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.exceptions import PyJWTError
 
 from app import context
+from app.context import Context
 from app.http import idempotency, signed
 from models import accounts, sign_ins, tickets
 from models.accounts import Caller
@@ -72,9 +73,18 @@ def authorize(surface_name: str, allowed: Access) -> Caller:
         Unauthorized: no credential, or a wrong one.
         Forbidden: the credential's role may not.
     """
-    caller = _caller()
+    return admitted(context.current(), _caller(), surface_name, allowed, offered())
+
+
+def admitted(here: Context, caller: Caller | None, surface_name: str, allowed: Access, credential: str) -> Caller:
+    """Who asks, by whichever door: ``caller``, whom the credential is of; anybody who has none where that is enough.
+
+    Raises:
+        Unauthorized: no credential, or a wrong one.
+        Forbidden: the credential's role may not.
+    """
     if caller is None:
-        if surface_name in context.current().settings.open_surfaces and not offered():
+        if surface_name in here.settings.open_surfaces and not credential:
             return _ANYBODY
         raise Unauthorized("Missing or invalid token" if surface_name != "transcription" else "Invalid API key")
     if allowed is not None and caller.role not in allowed:
@@ -100,11 +110,19 @@ def visible_to(caller: Caller) -> str | None:
 
 def offered() -> str:
     """The credential of the request, empty when there is none; an empty one never equals an unset key."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    # Browsers cannot set headers on a websocket.
+    return in_headers(request.headers.get) or (request.args.get("token", "") if is_socket() else "")
+
+
+def in_headers(header: Callable[[str, str], str]) -> str:
+    """The credential among the headers of a request, empty when there is none.
+
+    ``header`` gives the one of a name, in any case of letters, else what it is told to.
+    """
+    scheme, _, token = header("Authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
-    # Browsers cannot set headers on a websocket.
-    return request.headers.get("X-API-Key", "") or (request.args.get("token", "") if is_socket() else "")
+    return header("X-API-Key", "")
 
 
 def is_socket() -> bool:
@@ -124,6 +142,13 @@ def _caller() -> Caller | None:
             return None
         with here.database.reading() as session:
             return issued_to if issued_to in sign_ins.still(session, [issued_to]) else None
+    return caller_of(here, credential)
+
+
+def caller_of(here: Context, credential: str) -> Caller | None:
+    """Who holds a token or a key; None of one that opens nothing. Asked within the application."""
+    if not credential or "\0" in credential:
+        return None
     if same(credential, here.settings.metrics_token):
         return _SCRAPER
     if same(credential, here.settings.tz_system_api_key):

@@ -26,8 +26,7 @@ def install(app: Flask) -> None:
     @app.before_request
     def begin() -> None:
         g.began = time.perf_counter()
-        offered = request.headers.get("X-Request-ID", "")
-        g.request_id = offered if _SANE.match(offered) else new_id("req_")
+        g.request_id = named(request.headers.get("X-Request-ID", ""))
         logs.request_id.set(g.request_id)
         if "\0" in request.path:
             # No id holds it, and Postgres would refuse the question.
@@ -38,6 +37,11 @@ def install(app: Flask) -> None:
         response.headers["X-Request-ID"] = g.get("request_id") or new_id("req_")
         _count(response.status_code)
         return response
+
+
+def named(offered: str) -> str:
+    """What a request is called: as its client calls it, where that makes sense."""
+    return offered if _SANE.match(offered) else new_id("req_")
 
 
 def endpoint() -> str:

@@ -96,7 +96,7 @@ def test_no_two_workers_have_one_name() -> None:
 
 def test_a_container_is_asked_for_its_health_only_where_something_answers() -> None:
     asked = {name for name in PROCFILE if SERVICES[name]["healthcheck"] != {"disable": True}}
-    assert asked == {"web", "fleet"}
+    assert asked == {"web", "fleet", "mcp"}
 
 
 def test_no_log_grows_for_ever() -> None:

@@ -47,6 +47,7 @@ PROGRAMS = (
     "worker_io",
     "worker_imports",
     "beat",
+    "mcp",
     "flower",
 )
 SPEAKERS = tuple(member.node for member in fleet.members(device.cores()))
@@ -66,13 +67,14 @@ class Voiceworks:
 
     def __init__(self, folder: Path, programs: Sequence[str] = ()) -> None:
         self.var_dir = folder / "var"
-        self.port, flower_port = _free_ports(2)
+        self.port, flower_port, mcp_port = _free_ports(3)
         self._programs = tuple(programs)
         self.environment = {
             "VAR_DIR": str(self.var_dir),
             "HOST": "127.0.0.1",
             "PORTS": str(self.port),
             "FLOWER_PORT": str(flower_port),
+            "MCP_PORT": str(mcp_port),
             "LOG_LEVEL": "INFO",
             "RATE_LIMITS": "off",
             "VOICEWORKS_API_KEY": API_KEY,

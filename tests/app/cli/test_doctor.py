@@ -61,13 +61,14 @@ def test_settings_that_cannot_be_used_are_findings(run: Run, monkeypatch: pytest
 def test_a_healthy_service_has_nothing_that_fails(
     configured: Settings, web: Any, worker: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running = dataclasses.replace(configured, ports=(web.port,), flower_port=web.port)
+    running = dataclasses.replace(configured, ports=(web.port,), flower_port=web.port, mcp_port=web.port)
     findings = list(check_services.services(running))
     assert [finding for finding in findings if finding.status != "ok"] == []
     lanes = [finding.about for finding in findings if finding.about.startswith("lane ")]
     assert lanes == sorted(lanes)
     assert {finding.about for finding in findings} >= {
         *("database", "migrations", "clock", "queue", "streams", f"web, port {web.port}", "Flower"),
+        f"MCP, port {web.port}",
         *("lane tts.live.neural", "lane tts.background.neural", "lane io", "lane upkeep"),
     }
 
@@ -92,10 +93,12 @@ def test_a_lane_without_workers_fails_and_names_the_log_once_all_had_time_to_sta
     assert found(findings, "lane upkeeping") == Finding("ok", "lane upkeeping", "1 worker: 1 on gpu0")
 
 
-def test_a_web_process_and_a_flower_that_are_away_are_told(configured: Settings) -> None:
-    findings = list(check_services.services(dataclasses.replace(configured, ports=(1,), flower_port=1)))
+def test_a_web_process_and_others_that_are_away_are_told(configured: Settings) -> None:
+    away = dataclasses.replace(configured, ports=(1,), flower_port=1, mcp_port=2)
+    findings = list(check_services.services(away))
     assert found(findings, "web, port 1").status == "fail"
-    assert found(findings, "Flower").status == "warn"
+    assert found(findings, "Flower").status == found(findings, "MCP, port 2").status == "warn"
+    assert found(findings, "MCP, port 2").mend == f"{configured.var_dir}/log/mcp.log says why, where it was started"
 
 
 def test_an_older_database_is_mended_by_migrate(configured: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

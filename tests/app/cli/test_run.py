@@ -34,7 +34,9 @@ class Started:
 
     def __init__(self, *arguments: str, var_dir: Path, ports: list[int]) -> None:
         web, flower = ports
-        environment = {"VAR_DIR": str(var_dir), "PORTS": str(web), "FLOWER_PORT": str(flower), "WEB_PROCESSES": "1"}
+        (mcp,) = free_ports(1)
+        environment = {"VAR_DIR": str(var_dir), "PORTS": str(web), "FLOWER_PORT": str(flower), "MCP_PORT": str(mcp)}
+        environment["WEB_PROCESSES"] = "1"
         self._shown = (var_dir / f"shown-{time.monotonic_ns()}").open("w+")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "app", *arguments],
