@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from flask import redirect, request, send_from_directory
+from markupsafe import escape
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.wrappers import Response
 
 from app import context
 from app.http.access import PUBLIC
 from app.http.limits import UNCOUNTED
 from app.surfaces import SHARED, SurfaceBlueprint
+from models.gateway import site
 
 blueprint = SurfaceBlueprint("page", surface=SHARED, description="The page for people")
 
@@ -24,8 +28,19 @@ _POLICY = (
 
 @blueprint.endpoint("/", access=PUBLIC, limit=UNCOUNTED)
 def index() -> Response:
-    """The page: courses, play, live jobs."""
-    return _send("index.html")
+    """The page: courses, play, live jobs; called as administrators named the site."""
+    chosen = None
+    # It is there, too, while Postgres is not.
+    with suppress(SQLAlchemyError), context.current().database.reading() as session:
+        chosen = site.chosen(session).get("site_name")
+    if chosen is None:
+        return _send("index.html")
+    page = (_FOLDER / "index.html").read_text()
+    named = page.replace(f"<title>{site.DEFAULTS['site_name']}</title>", f"<title>{escape(chosen)}</title>", 1)
+    response = Response(named, mimetype="text/html")
+    response.add_etag()
+    response.headers["Cache-Control"] = "no-cache"
+    return _guarded(response.make_conditional(request))
 
 
 @blueprint.endpoint("/wakewords", access=PUBLIC, limit=UNCOUNTED)
@@ -60,7 +75,10 @@ def flower() -> Response:
 
 
 def _send(name: str) -> Response:
-    response = send_from_directory(_FOLDER, name)
+    return _guarded(send_from_directory(_FOLDER, name))
+
+
+def _guarded(response: Response) -> Response:
     # connect-src 'self' covers the websocket of the same host.
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -1,7 +1,8 @@
 """``python -m bench.gateway [--repeats 5]``: the gateway's own part of a tool's call, at fifty calls a second.
 
-A stand-in for a service answers after 20 ms and says how long it took; what is left of the caller's time is ours, with the
-client's library and the connection in it. The caller is no administrator: one of two hundred people in fifty groups.
+A stand-in for a service answers after 20 ms and says how long it took; what is left of the caller's time is ours, with
+the client's library and the connection in it. The caller is no administrator, but one of two hundred people in fifty
+groups.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from config.ownership import AlreadyRunning, Ownership
 from config.settings import Settings
 
 # What a user waits for comes first, so that two cores are not shared by nine starting interpreters; nobody waits for
-# the page that shows the workers, or for what programs call tools by. One that is not named here starts with the second.
+# the page that shows the workers, or for what programs call tools by. Any other program starts with the second.
 _FIRST = ("web", "fleet")
 _LAST = ("flower", "mcp")
 _RELEASE = "release"

@@ -19,7 +19,7 @@ RESOURCES = (
         "transcription_webhook",
         "transcription_health",
     ),
-    *("services", "user_mappings", "groups", "tools", "gateway_system"),
+    *("services", "user_mappings", "groups", "tools", "gateway_system", "site_config", "backup"),
     *("openai", "openai_batch"),
     "wake_tests",
 )

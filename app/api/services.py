@@ -107,7 +107,7 @@ def create(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """A new service."""
     _check_url(body["url"])
     with context.current().database.transaction() as session:
-        _check_config(session, body["type"], body["config"])
+        check_config(session, body["type"], body["config"])
         return shown(services.create(session, _stored(body))), 201
 
 
@@ -129,7 +129,7 @@ def change(body: dict[str, Any], service_id: int) -> dict[str, Any]:
     with context.current().database.transaction() as session:
         known = services.get(session, service_id)
         if body.keys() & {"config", "type"}:
-            _check_config(session, body.get("type", known.type), body.get("config", known.config), but=service_id)
+            check_config(session, body.get("type", known.type), body.get("config", known.config), but=service_id)
         return shown(services.change(session, service_id, _stored(body)))
 
 
@@ -229,7 +229,7 @@ def _check_url(url: str) -> None:
         raise Invalid(fault.message, code=fault.code) from None
 
 
-def _check_config(session: Session, type_name: str, config: Mapping[str, Any], *, but: int | None = None) -> None:
+def check_config(session: Session, type_name: str, config: Mapping[str, Any], *, but: int | None = None) -> None:
     """Refuses a configuration that its type cannot read, or that declares what is another's."""
     if not isinstance(config.get("verify_tls", True), bool):
         raise Invalid(f"config.verify_tls: {config['verify_tls']!r} is neither true nor false")

@@ -19,6 +19,7 @@ from models.registry import Base
 from models.wake_models import WakeModel
 from models.workers import Worker
 from tasks import submit
+from tests import backups
 from tests.alexa import keep_model
 from tests.conftest import CLIENT_KEY, PASSWORD
 from tests.microphone import KEY, Microphone, Open
@@ -72,6 +73,13 @@ def described(lasting_client: FlaskClient) -> dict[str, Any]:
 def operator() -> dict[str, str]:
     """Headers of an operator of ``lasting_database``."""
     return {"X-API-Key": OPERATOR_KEY}
+
+
+@pytest.fixture
+def filled(client: FlaskClient, admin: dict[str, str]) -> FlaskClient:
+    """A test client of an installation in which something of everything is configured."""
+    backups.fill(client, admin)
+    return client
 
 
 @pytest.fixture

@@ -39,6 +39,15 @@ BODIES = {
     "PUT /api/groups/{group_id}": {"name", "description", "tool_permissions"},
     "PUT /api/groups/{group_id}/permissions": {"tools"},
     "PUT /api/groups/{group_id}/members": {"members"},
+    "PUT /api/site-config": {"site_name"},
+    "POST /api/backup/export": {
+        *("services", "user_mappings", "groups", "training_prompts", "training_workers", "site_config", "users"),
+        *("api_keys", "pronunciations", "curricula", "wake_models", "passphrase"),
+    },
+    "POST /api/backup/import": {
+        *("version", "data", "options", "passphrase", "snapshot", "checksums", "counts", "secrets", "created_at"),
+        *("generator", "sections"),
+    },
     "POST /api/mcp/tools/{name}": {"arguments", "service_id", "confirmation_token"},
     "POST /api/tasks/request": {"agent_id"},
     "POST /api/tasks/{task_id}/heartbeat": {"agent_id"},

@@ -194,6 +194,12 @@ MATRIX = {
     "PUT /api/groups/<int:group_id>/permissions": {"admin"},
     "PUT /api/groups/<int:group_id>/members": {"admin"},
     "DELETE /api/groups/<int:group_id>": {"admin"},
+    "POST /api/backup/export": {"admin"},
+    "POST /api/backup/import": {"admin"},
+    "GET /api/backup/preview": {"admin"},
+    "GET /api/backup/snapshots": {"admin"},
+    "GET /api/site-config": {"admin"},
+    "PUT /api/site-config": {"admin"},
     # Who may call which tool is the groups' matter.
     "GET /api/mcp/tools": SIGNED_IN,
     "POST /api/mcp/tools/<name>": SIGNED_IN,

@@ -10,7 +10,6 @@ GATEWAY = Document("gateway")
 LATER = {
     *("List Training Sessions", "Create Training Session", "Start Training", "Get Training Status", "Cancel Training"),
     *("List Prompts", "Create Prompt", "Training Progress (Real-time)"),
-    *("Export Configuration", "Import Configuration", "Preview Export"),
 }
 # What stands under the others promises nothing that could be asked for.
 titles = Titles(GATEWAY, {"API Reference", "Next Steps"} | LATER)
