@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Sequence
 from functools import cache
+
+from sqlalchemy.orm import Session
 
 from models.transcription import delivering
 from models.transcription.delivering import Claimed
 from tasks import judging
 from tasks.process import Process, current
 from tasks.senders import Senders
-from workers.clients.label_studio import LabelStudio, Project, TaskGone
+from workers.clients.label_studio import Away, LabelStudio, Project, TaskGone
 from workers.errors import WorkError
 
 log = logging.getLogger(__name__)
 
 # It takes four texts a second, whoever asks.
 SENDERS = 2
+# So long nothing is sent where nobody answered: every text that is due would be put off, for minutes in the end, and
+# wait on when it is back.
+AWAY_SECONDS = 5.0
 _RECEIVER = "Label Studio"
 
 
@@ -45,6 +52,32 @@ def _project(studio: LabelStudio) -> Project:
     return studio.project()
 
 
+class _Answers:
+    """When somebody may be asked again who did not answer."""
+
+    def __init__(self) -> None:
+        self._again_at = 0.0
+
+    def missed(self) -> None:
+        """They did not answer."""
+        self._again_at = time.monotonic() + AWAY_SECONDS
+
+    def heard(self) -> None:
+        """They did."""
+        self._again_at = 0.0
+
+    def due(self) -> bool:
+        """Whether it is worth to ask."""
+        return time.monotonic() >= self._again_at
+
+
+answers = _Answers()
+
+
+def _claim(session: Session, busy: Sequence[str]) -> Claimed | None:
+    return delivering.claim(session) if _RECEIVER not in busy and answers.due() else None
+
+
 def _send(process: Process, claimed: Claimed) -> None:
     studio = server(process)
     persist = process.database.persist
@@ -65,9 +98,12 @@ def _send(process: Process, claimed: Claimed) -> None:
         persist(lambda session: delivering.task_is_gone(session, claimed, problem))
     except WorkError as fault:
         problem = fault.message
+        if isinstance(fault, Away):
+            answers.missed()
         log.warning("Text %s is not written yet: %s", claimed.id, problem)
         persist(lambda session: delivering.put_off(session, claimed, problem))
     else:
+        answers.heard()
         persist(lambda session: delivering.written(session, claimed, number))
 
 
@@ -75,7 +111,7 @@ senders = Senders[Claimed](
     "annotation",
     most=SENDERS,
     to_one=SENDERS,
-    claim=lambda session, busy: None if _RECEIVER in busy else delivering.claim(session),
+    claim=_claim,
     receiver=lambda _: _RECEIVER,
     send=_send,
 )

@@ -6,6 +6,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 # All tasks are looked at so often; in between only whether there are new ones.
 WHOLE_SECONDS = 600
+# So long after one that was broken off, by a worker's death, all are looked at again.
+BROKEN_OFF_SECONDS = 120
 # So many tasks have their sound here, so that nobody waits for it: a day's work of a small team.
 AHEAD = 500
 # So long one round fetches sound, so that others of the lane have their turn.
@@ -57,6 +60,8 @@ def sync(*, whole: bool = False) -> None:
         process.redis.delete(redis_keys.LABEL_STUDIO_LOOKED_AT)
         return
     gone = _mark_gone(process, studio, known - seen) if whole else 0
+    if whole:
+        _looked(process, WHOLE_SECONDS)
     if new or gone:
         log.info("Label Studio: %d new tasks, %d removed, %.1f s", new, gone, time.monotonic() - began)
 
@@ -83,10 +88,16 @@ def prepare() -> None:
 def _is_time(process: Process, *, whole: bool) -> bool:
     """Whether all tasks are to be looked at, by this process and by no other beside it."""
     try:
-        taken = process.redis.set(redis_keys.LABEL_STUDIO_LOOKED_AT, "1", nx=not whole, ex=WHOLE_SECONDS)
+        taken = process.redis.set(redis_keys.LABEL_STUDIO_LOOKED_AT, "1", nx=not whole, ex=BROKEN_OFF_SECONDS)
     except redis.RedisError:
         return whole
     return bool(taken)
+
+
+def _looked(process: Process, seconds: int) -> None:
+    """Puts the next look at all tasks off for so long, unless a webhook has asked for one meanwhile."""
+    with suppress(redis.RedisError):
+        process.redis.expire(redis_keys.LABEL_STUDIO_LOOKED_AT, seconds)
 
 
 def _take_over(process: Process, studio: LabelStudio, *, newer_than: int) -> tuple[int, set[int]]:
@@ -100,6 +111,8 @@ def _take_over(process: Process, studio: LabelStudio, *, newer_than: int) -> tup
     def store() -> int:
         batch = list(some)
         some.clear()
+        if not newer_than:
+            _looked(process, BROKEN_OFF_SECONDS)
         return process.database.persist(
             lambda session: tasks.take_over(session, batch, seen_at=began, double_percent=percent)
         )

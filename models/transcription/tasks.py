@@ -102,6 +102,8 @@ def take_over(session: Session, found: Sequence[Found], *, seen_at: datetime, do
     """
     if not found:
         return 0
+    # One that moved to the next page while pages were read is there twice: as it was, and as it is.
+    found = list({each.id: each for each in found}.values())
     rows = [
         {
             "id": each.id,
@@ -132,7 +134,7 @@ def take_over(session: Session, found: Sequence[Found], *, seen_at: datetime, do
     open_there = [each.id for each in found if not each.labeled]
     session.execute(free.where(Task.id.in_(open_there), Task.state == GONE).values(state=NEW, problem=None))
     session.execute(free.where(Task.id.in_(open_there), Task.state == DONE).values(state=NEW))
-    return len({each.id for each in found} - known)
+    return len(found) - len(known)
 
 
 def mark_gone(session: Session, ids: Collection[int], problem: str) -> list[int]:

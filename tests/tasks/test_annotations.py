@@ -42,6 +42,9 @@ def studio(process: Process, root: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         configure(process, monkeypatch, label_studio_url=running.url, label_studio_api_key=LEGACY)
         annotations._server.cache_clear()
         annotations._project.cache_clear()
+        # What is tried at once is tried at once.
+        monkeypatch.setattr(annotations, "AWAY_SECONDS", 0.0)
+        annotations.answers.heard()
         yield running
         idle()
 
@@ -149,6 +152,27 @@ def test_while_it_is_away_texts_wait_ever_longer_and_are_written_when_it_is_back
     annotations.deliver()
     idle()
     assert_written_once(database, studio, task)
+
+
+def test_while_it_is_away_few_are_tried_and_the_others_are_written_as_soon_as_it_is_back(
+    database: Database, studio: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = handed_in(database, studio, count=12)
+    monkeypatch.setattr(annotations, "AWAY_SECONDS", 2.0)
+    studio.go_away()
+    for _ in range(5):
+        annotations.deliver()
+        idle()
+    tried = [text_of(database, task).attempts for task in made]
+    assert 1 <= sum(tried) <= annotations.SENDERS
+    studio.come_back()
+
+    def written() -> int:
+        annotations.deliver()
+        return sum(text_of(database, task).state == "written" for task in made)
+
+    # Nobody makes them due: they are.
+    eventually(lambda: written() >= len(made) - annotations.SENDERS, within_seconds=10)
 
 
 @pytest.mark.parametrize("status", [500, 503, 401, 403, 429])

@@ -118,6 +118,48 @@ def test_a_look_that_failed_is_a_whole_one_the_next_time(database: Database, stu
     assert states(database)[one] == "gone"
 
 
+def test_a_look_that_was_broken_off_is_a_whole_one_soon(
+    database: Database, studio: StandIn, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAGE_TASKS", 2)
+    monkeypatch.setattr(syncing, "_AT_ONCE", 2)
+    studio.add(*[tone(1.0)] * 6)
+    real = client.LabelStudio.tasks
+
+    def dies(self: client.LabelStudio, *, newer_than: int = 0) -> Iterator[client.Listed]:
+        for number, listed in enumerate(real(self, newer_than=newer_than)):
+            if number == 3:
+                # As a worker does that is killed: nothing of ours catches it.
+                raise SystemExit
+            yield listed
+
+    with monkeypatch.context() as dying:
+        dying.setattr(client.LabelStudio, "tasks", dies)
+        with pytest.raises(SystemExit):
+            syncing.sync()
+    # The older ones are not known, and are found by no look but a whole one.
+    assert len(states(database)) == 2
+    assert 0 < process.redis.ttl(redis_keys.LABEL_STUDIO_LOOKED_AT) <= syncing.BROKEN_OFF_SECONDS < 600
+    process.redis.delete(redis_keys.LABEL_STUDIO_LOOKED_AT)
+    syncing.sync()
+    assert len(states(database)) == 6
+
+
+def test_a_look_that_a_webhook_asks_for_meanwhile_is_not_put_off(
+    database: Database, studio: StandIn, process: Process
+) -> None:
+    studio.add(tone(1.0))
+
+    def told(method: str, path: str) -> None:
+        if path == "/api/tasks/":
+            process.redis.delete(redis_keys.LABEL_STUDIO_LOOKED_AT)
+
+    studio.before = told
+    look()
+    assert len(states(database)) == 1
+    assert not process.redis.exists(redis_keys.LABEL_STUDIO_LOOKED_AT)
+
+
 def test_one_that_is_away_loses_no_task(database: Database, studio: StandIn) -> None:
     made = studio.add(tone(1.0), tone(1.0))
     look()
@@ -156,6 +198,23 @@ def test_a_task_that_moved_to_a_page_that_was_read_is_not_lost(
     assert states(database) == dict.fromkeys(made, "new")
     look()
     assert states(database) == {**dict.fromkeys(made[:-1], "new"), made[-1]: "gone"}
+
+
+def test_a_task_that_is_on_two_pages_is_as_the_later_one_says(
+    database: Database, studio: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAGE_TASKS", 2)
+    made = studio.add(*[tone(1.0)] * 4)
+
+    def moves(method: str, path: str) -> None:
+        # Before the second page is read, a new task moves one onto it that is labelled by now.
+        if path == "/api/tasks/" and studio.times("GET", "/api/tasks/") == 1 and len(studio.tasks) == len(made):
+            studio.add(tone(1.0))
+            studio.tasks[made[2]]["is_labeled"] = True
+
+    studio.before = moves
+    look()
+    assert states(database) == {**dict.fromkeys(made, "new"), made[2]: "done"}
 
 
 def test_many_that_were_removed_are_marked_over_several_looks(
