@@ -29,7 +29,7 @@ def _patterns(**kwargs: Any) -> Listing:
         minimum=1,
         maximum=100,
         validate=validate.Regexp(
-            r"[A-Za-z0-9_*.-]+\Z", error="{input!r} is no tool's name or pattern (letters, digits, _ and *)"
+            r"^[A-Za-z0-9_*]+$(?!\n)", error="{input!r} is no tool's name or pattern (letters, digits, _ and *)"
         ),
     )
     return Listing(pattern, validate=validate.Length(max=MAX_PATTERNS), **kwargs)
@@ -54,6 +54,7 @@ class ChangedGroup(Schema):
     name = Text(**_NAME)
     description = Text(maximum=2000)
     tool_permissions = _patterns()
+    members = _members()
 
 
 class Permissions(Schema):
@@ -148,8 +149,10 @@ def get(group_id: int) -> dict[str, Any]:
 @blueprint.arguments(ChangedGroup)
 def change(body: dict[str, Any], group_id: int) -> dict[str, Any]:
     """Changes a group."""
+    members = body.pop("members", None)
     with context.current().database.transaction() as session:
-        return shown(groups.change(session, group_id, body))
+        changed = groups.change(session, group_id, body)
+        return shown(changed if members is None else groups.set_members(session, group_id, members))
 
 
 @blueprint.endpoint(f"{_PATH}/permissions", access=ADMIN, methods=("PUT",), answers={200: GROUP})

@@ -182,7 +182,7 @@ def shown(service: Service) -> dict[str, Any]:
         "is_healthy": service.is_healthy is True,
         "last_check": iso(service.last_check),
         "response_time_ms": service.response_time_ms,
-        "problem": service.problem,
+        "problem": service.problem if service.last_check else "Nobody looked at it yet.",
         "has_api_key": service.sealed_key is not None,
         "config": service.config,
         "created_at": iso(service.created_at),

@@ -5,6 +5,7 @@ There is exactly one row in the history for each, whatever comes of it.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ from workers.clients.service import NoAnswer, ServiceError
 from workers.clients.tools import Tool
 from workers.clients.types import connect
 from workers.errors import BadInput, WorkError
+
+log = logging.getLogger(__name__)
 
 # Of what is kept of a call.
 LONGEST_NAME, LONGEST_MESSAGE = 100, 2000
@@ -141,6 +144,8 @@ def _written_down(here: Context, new: NewCall, began: float) -> Iterator[Callabl
         raise
     finally:
         code, message = error
+        if code is not None:
+            log.info("Tool %s failed for %s: %s", new.tool, new.user, code)
         kept = message and logs.without_credentials(message)[:LONGEST_MESSAGE]
         done = Outcome(_milliseconds(began), code, kept, *service[:1])
         here.database.persist(lambda session: calls.end(session, number, done), opened=here.database.noting)

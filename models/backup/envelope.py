@@ -46,7 +46,9 @@ def unpack(file: Mapping[str, Any]) -> Data:
     for name, said in (file.get("checksums") or {}).items():
         if name not in data or checksum(data[name]) != said:
             raise Invalid(
-                f"Section {name!r} is not what it was when the file was made (SHA-256).", code="backup_corrupt"
+                f"Section {name!r} is not what it was when the file was made (SHA-256); whoever changed it on purpose "
+                "takes `checksums` out of the file.",
+                code="backup_corrupt",
             )
     for name, count in (file.get("counts") or {}).items():
         if name not in data or not isinstance(data[name], list) or len(data[name]) != count:

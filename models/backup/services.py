@@ -39,6 +39,12 @@ class Services(Section):
         """The row is no more."""
         services.remove(session, stored.row_id)
 
+    def lacking(self, record: Record) -> str | None:
+        """That its key is not in the file."""
+        if "api_key" in record:
+            return None
+        return f"services: {record['name']!r} came without a key; if it takes one, enter it (PUT /api/services/…)."
+
     def _record(self, service: Service) -> Record:
         record = {name: getattr(service, name) for name in ("name", "type", "url", "enabled", "config")}
         # What was stored under another SECRET_KEY nobody knows any more.

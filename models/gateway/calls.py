@@ -15,7 +15,7 @@ from models.gateway.tables import FAILED, PENDING, SUCCESS, ToolCall
 
 # No call lasts so long: whoever made it is gone.
 LONGEST = timedelta(minutes=10)
-CRASHED = "CRASHED"
+CRASHED, UNCONFIRMED = "CRASHED", "CONFIRMATION_REQUIRED"
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,19 @@ def figures(session: Session, by: str, *, since: datetime, account_id: str | Non
         return func.percentile_cont(share).within_group(ToolCall.duration_ms)
 
     calls = func.count()
-    failed = func.count().filter(ToolCall.status == FAILED)
+    # Asking whether it is really meant is no failure.
+    meant = ToolCall.error_code.is_distinct_from(UNCONFIRMED)
+    failed = func.count().filter(ToolCall.status == FAILED, meant)
     rows = session.execute(
         select(key, calls, failed, quantile(0.5), quantile(0.95))
         .where(ToolCall.at >= since, *([] if account_id is None else [ToolCall.account_id == account_id]))
         .group_by(key)
         .order_by(calls.desc(), key)
     )
-    return [Figures(*row) for row in rows]
+    return [
+        Figures(name, count, failures, *(None if each is None else round(each, 2) for each in quantiles))
+        for name, count, failures, *quantiles in rows
+    ]
 
 
 def forget_old(session: Session, days: int) -> int:

@@ -44,7 +44,7 @@ class Rights:
 
     name: str | None
     is_admin: bool
-    rules: Sequence[Rule] = ()
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     any_rule_exists: bool = True
     names: Mapping[str, Any] = field(default_factory=dict)
 
@@ -56,12 +56,17 @@ class Rights:
             return Decision(False, "Nobody knows this account: no user mapping has its name or its address.")
         if not self.any_rule_exists:
             return Decision(True, "No group has a rule yet, so everybody known may call every tool.")
-        for rule in self.rules:
+        for rule in (Rule(name, pattern) for name, patterns in self.groups.items() for pattern in patterns):
             if rule.covers(tool):
                 return Decision(
                     True, f"{self.name} is in {rule.group}, which may call {rule.pattern}.", rule.group, rule.pattern
                 )
-        return Decision(False, f"No group of {self.name} may call {tool}.")
+        if not self.groups:
+            return Decision(False, f"{self.name} is in no group, and groups say who may call {tool}.")
+        said = "; ".join(
+            f"{name} may call {', '.join(patterns) or 'nothing'}" for name, patterns in self.groups.items()
+        )
+        return Decision(False, f"No group of {self.name} may call {tool}: {said}."[:500])
 
 
 def rights(session: Session, mapping: UserMapping | None, *, is_admin: bool) -> Rights:
@@ -71,9 +76,9 @@ def rights(session: Session, mapping: UserMapping | None, *, is_admin: bool) -> 
     if is_admin:
         return Rights(mapping.canonical_name, is_admin, names=mapping.service_mappings)
     theirs = select(Group.name, Group.tool_permissions).join(GroupMember).where(GroupMember.mapping_id == mapping.id)
-    groups = session.execute(theirs.order_by(Group.name))
-    rules = [Rule(name, pattern) for name, patterns in groups for pattern in patterns]
-    return Rights(mapping.canonical_name, False, rules, bool(rules) or _any_rule(session), mapping.service_mappings)
+    found = {row.name: row.tool_permissions for row in session.execute(theirs.order_by(Group.name))}
+    any_rule = any(found.values()) or _any_rule(session)
+    return Rights(mapping.canonical_name, False, found, any_rule, mapping.service_mappings)
 
 
 def _any_rule(session: Session) -> bool:

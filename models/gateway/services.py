@@ -220,7 +220,10 @@ def silent(session: Session, service: Service) -> None:
     closes = Service.failures + 1 >= FAILURES
     until = case((closes, func.now() + timedelta(seconds=CLOSED_SECONDS)), else_=Service.closed_until)
     session.execute(
-        update(Service).where(Service.id == service.id).values(failures=Service.failures + 1, closed_until=until)
+        # Whether it is well is looked at as soon as may be.
+        update(Service)
+        .where(Service.id == service.id)
+        .values(failures=Service.failures + 1, closed_until=until, check_at=func.now())
     )
 
 

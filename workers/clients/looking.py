@@ -29,7 +29,7 @@ def look(kind: ServiceType, client: Client) -> Found:
     try:
         kind.probe(client)
     except (ServiceError, BadInput) as fault:
-        problem = fault.message
+        problem = f"{fault.message} It was asked at {client.url}."
     except (KeyError, TypeError, IndexError, AttributeError, ValueError):
         problem = f"{client.name} answers what no {kind.title} does."
     return Found(problem is None, round((time.monotonic() - began) * 1000), problem)

@@ -27,6 +27,8 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 # What a request that changes nothing is tried again after, once.
 _PASSING = (502, 503, 504)
 _HIDDEN = "***"
+# What somebody may look at first.
+_HINTS = {401: "Its api_key may be missing or wrong.", 403: "Its api_key may not do this."}
 _HEADERS = {"Accept": "application/json", "User-Agent": f"Voiceworks/{VERSION}"}
 
 
@@ -82,6 +84,7 @@ class Client:
         self.config = config or {}
         self.name = place.name
         self.on_behalf_of = on_behalf_of
+        self.url = place.url
         self.key = place.key
 
     def get(self, path: str, **query: Any) -> Any:
@@ -183,7 +186,9 @@ class Client:
         text = content.decode(answer.encoding or "utf-8", "replace")
         if not answer.ok:
             # Hidden before it is cut: part of a key is one, too.
-            raise Refused(f"{self.name} answered {answer.status_code}{_said(text, self.hide)}", answer.status_code)
+            said = f"{self.name} answered {answer.status_code}{_said(text, self.hide)}"
+            hint = _HINTS.get(answer.status_code)
+            raise Refused(f"{said.rstrip('.')}. {hint}" if hint else said, answer.status_code)
         try:
             return json.loads(text) if text.strip() else None
         except (ValueError, RecursionError):

@@ -63,5 +63,14 @@ class Tool:
         """
         fault = best_match(self._validator.iter_errors(dict(arguments)))
         if fault is not None:
-            where = ".".join(map(str, fault.absolute_path))
-            raise BadInput(f"{where}: {fault.message}"[:500].removeprefix(": "), code="bad_arguments")
+            raise BadInput(self._sentence(fault)[:500], code="bad_arguments")
+
+    def _sentence(self, fault: Any) -> str:
+        where, given = ".".join(map(str, fault.absolute_path)), fault.instance
+        if not where and fault.validator == "required":
+            missing = [name for name, said in self.parameters.items() if said.get("required") and name not in given]
+            return f"{missing[0]}: it is needed"
+        if not where and fault.validator == "additionalProperties":
+            other = [name for name in given if name not in self.parameters]
+            return f"{other[0]}: {self.name} takes no such argument, but {', '.join(self.parameters) or 'none'}"
+        return f"{where}: {fault.message}".removeprefix(": ")

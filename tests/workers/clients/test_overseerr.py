@@ -131,4 +131,5 @@ def test_one_that_does_not_take_the_key_is_not_well_although_it_tells_everybody_
     for key in ("another key", None):
         found = look(kind, client_of("overseerr", overseerr.url, key=key))
         assert not found.healthy
-        assert found.problem == "mine answered 403: You do not have permission to access this endpoint"
+        said = "mine answered 403: You do not have permission to access this endpoint. Its api_key may not do this."
+        assert found.problem == f"{said} It was asked at {overseerr.url}."

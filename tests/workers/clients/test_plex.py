@@ -136,7 +136,8 @@ def test_a_server_that_does_not_take_the_token_is_not_well(plex: Plex) -> None:
     kind = types()["plex"]
     assert look(kind, client_of("plex", plex.url)).healthy
     found = look(kind, client_of("plex", plex.url, key="another token"))
-    assert (found.healthy, found.problem) == (False, "mine answered 401.")
+    said = f"mine answered 401. Its api_key may be missing or wrong. It was asked at {plex.url}."
+    assert (found.healthy, found.problem) == (False, said)
     with pytest.raises(Refused) as caught:
         call(client_of("plex", plex.url, key="another token"), "plex_list_libraries")
     assert caught.value.code == "upstream_unauthorized"

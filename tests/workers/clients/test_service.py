@@ -242,7 +242,8 @@ def test_a_read_is_tried_once_more_after_a_connection_that_broke_off(site: Scrip
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 429, 500])
 def test_a_no_is_a_no(site: Scripted, status: int) -> None:
     site.says("/", as_json({"error": "No."}, status))
-    with pytest.raises(Refused, match=rf"^mine answered {status}: No\.$") as caught:
+    hint = r" Its api_key may be missing or wrong\." if status == 401 else ""
+    with pytest.raises(Refused, match=rf"^mine answered {status}: No\.{hint}$") as caught:
         reach(site).get("/")
     assert caught.value.code == ("upstream_unauthorized" if status == 401 else "upstream_error")
     assert len(site.asked) == 1
