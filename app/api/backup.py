@@ -12,7 +12,7 @@ from app import context
 from app.backup import making, restoring
 from app.backup.restoring import Wanted
 from app.http import uploads
-from app.http.access import ADMIN
+from app.http.access import ADMIN, Forbidden, is_anybody
 from app.http.answers import Answer, Shown
 from app.http.offload import offload
 from app.http.parsing import Flag, Text
@@ -139,6 +139,8 @@ class Counts(Shown.from_dict({name: fields.Integer() for name in NAMES}, name="C
     promised = frozenset(("services", "user_mappings", "groups", "training_prompts", "training_workers"))
 
 
+# Sections that nobody without a credential may take or give, also where the surface needs none.
+CREDENTIALS = frozenset(("users", "api_keys"))
 _ATTACHED = {"Content-Disposition": "The name to store it under"}
 
 
@@ -161,6 +163,10 @@ def export(body: dict[str, Any]) -> Response:
     """A file with what was configured; secrets are encrypted under the passphrase, or left out."""
     passphrase = body.pop("passphrase")
     names = [name for name, asked in body.items() if asked] if body else BY_DEFAULT
+    if is_anybody(g.caller):
+        if asked := [name for name in names if name in CREDENTIALS and body.get(name)]:
+            raise Forbidden(f"{asked[0]}: accounts and keys are only for those who sign in.")
+        names = [name for name in names if name not in CREDENTIALS]
     file = making.export(context.current(), names, passphrase)
     response = Response(offload(_json, file), mimetype="application/json")
     response.headers["Content-Disposition"] = f"attachment; filename=voiceworks-backup-{utc_now():%Y-%m-%d}.json"
@@ -181,6 +187,8 @@ def restore(body: dict[str, Any]) -> dict[str, Any]:
     """Brings a file back: all of it, or nothing. What is not merged is replaced, after a snapshot of what was there."""
     here = context.current()
     options = body["options"]
+    if is_anybody(g.caller) and ("snapshot" in body or CREDENTIALS & set(body["data"])):
+        raise Forbidden("Accounts and keys, and snapshots, which hold them, are only for those who sign in.")
     if "snapshot" in body:
         file = offload(restoring.snapshots(here).read, body["snapshot"])
     else:

@@ -20,6 +20,7 @@ from models.errors import Invalid
 from models.gateway import services
 from models.gateway.services import Look
 from models.gateway.tables import Service, ServiceCheck
+from models.gateway.vault import Unreadable
 from workers.clients.looking import LOOK_SECONDS, Found, look
 from workers.clients.networks import Networks
 from workers.clients.service import LONGEST_SECONDS
@@ -200,11 +201,15 @@ def _check_shown(check: ServiceCheck) -> dict[str, Any]:
 
 
 def _looked(here: context.Context, service: Service) -> Found:
+    try:
+        key = services.key_of(service, here.settings.secret_key)
+    except Unreadable as fault:
+        return Found(False, 0, fault.message)
     client = connect(
         service.type,
         name=service.name,
         url=service.url,
-        key=services.key_of(service, here.settings.secret_key),
+        key=key,
         config=service.config,
         networks=Networks(here.settings.service_networks),
         longest_seconds=LOOK_SECONDS,
@@ -242,5 +247,7 @@ def check_config(session: Session, type_name: str, config: Mapping[str, Any], *,
     except BadInput as fault:
         raise Invalid(fault.message, code=fault.code) from None
     declared = {tool.name for tool in kind.declared(config)}
+    if declared:
+        services.hold_names(session)
     if taken := catalogue.taken(session, declared, but=but):
         raise Invalid(f"config.tools: {', '.join(sorted(taken))} is the name of another tool already")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import hmac
+import ipaddress
+import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import g, request
 from flask_jwt_extended import decode_token
@@ -31,6 +34,10 @@ SIGNED_IN: Access = frozenset(accounts.ROLES)
 METRICS: Access = frozenset({"admin", "metrics"})
 
 _ANYBODY = Caller(None, "anybody", "admin")
+# What everybody may send, before anybody knows them: a name and a password, or a token.
+PUBLIC_BODY_BYTES = 2 * 2**20
+# Names of machines in a house; any other leads a browser here that a stranger's page may have sent (DNS rebinding).
+_HOUSE = re.compile(r"localhost|[^.]+|.+\.(local|lan|home|internal|localdomain|home\.arpa|test)", re.IGNORECASE)
 _SCRAPER = Caller(None, "metrics", "metrics")
 # Whoever holds ``TZ_SYSTEM_API_KEY``: acts as any transcriber, and runs their work.
 _SYSTEM = Caller(None, "system", "operator")
@@ -58,6 +65,7 @@ def guarded(view: Callable[..., Any], *, allowed: Access, enter: Callable[[], st
             g.caller = authorize(surface_name, allowed)
             g.audited = audited
             return idempotency.once(lambda: view(*args, **kwargs))
+        request.max_content_length = PUBLIC_BODY_BYTES
         return view(*args, **kwargs)
 
     enforce.access = allowed  # type: ignore[attr-defined]
@@ -73,7 +81,34 @@ def authorize(surface_name: str, allowed: Access) -> Caller:
         Unauthorized: no credential, or a wrong one.
         Forbidden: the credential's role may not.
     """
-    return admitted(context.current(), _caller(), surface_name, allowed, offered())
+    caller = admitted(context.current(), _caller(), surface_name, allowed, offered())
+    if is_anybody(caller) and not (origin_fits() and _host_fits()):
+        raise Unauthorized("A page or a name of another server needs a credential here.")
+    return caller
+
+
+def is_anybody(caller: Caller) -> bool:
+    """Whether it is somebody without a credential, on a surface that needs none."""
+    return caller is _ANYBODY
+
+
+def origin_fits() -> bool:
+    """Whether a browser's page may ask: ours, one that may read answers (CORS), or none (a program)."""
+    origin = request.headers.get("Origin")
+    if origin is None or origin.split("://")[-1] == request.host:
+        return True
+    return not {"*", origin.lower()}.isdisjoint(map(str.lower, context.current().settings.cors_origins))
+
+
+def _host_fits() -> bool:
+    """Whether the server was asked for by an address, or a name that a house has."""
+    host = urlsplit(f"//{request.host}").hostname or ""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        named = {each.rpartition(":")[0] or each for each in context.current().settings.mcp_hosts}
+        return bool(_HOUSE.fullmatch(host)) or host in named
+    return True
 
 
 def admitted(here: Context, caller: Caller | None, surface_name: str, allowed: Access, credential: str) -> Caller:

@@ -27,6 +27,12 @@ MAX_YEARS_AHEAD = 5
 # The longest page of a list.
 MAX_PAGE = 200
 
+# A body of 16 MiB may hold eight million, each of which costs; far fewer are a course of a thousand hours.
+MAX_VALUES = 1_000_000
+# Of a name that somebody sent, and of the way to a value.
+MAX_SHOWN = 200
+MAX_FAULTS = 100
+
 # Far beyond any course. Python's own limit would strike later, when what was read is to be stored.
 MAX_DEPTH = 100
 
@@ -70,7 +76,9 @@ class BodyParser(FlaskParser):
         # webargs files them under the place they were read from.
         inner = next(iter(found.values()))
         fields_found: dict[Any, Any] = inner if isinstance(inner, dict) else found
-        raise Invalid("; ".join(sentences(fields_found, "")), fields=fields_found)
+        # However many they are, and however long their names: nobody reads more.
+        some = {str(name)[:MAX_SHOWN]: said for name, said in list(fields_found.items())[:MAX_FAULTS]}
+        raise Invalid("; ".join(sentences(some, "")), fields=some)
 
 
 def refuse_bad_text(value: Any, where: str) -> None:
@@ -78,29 +86,50 @@ def refuse_bad_text(value: Any, where: str) -> None:
 
     Raises:
         Invalid: a text holds NUL or half a surrogate pair, a number is not finite, an integer is beyond 64 bits, or
-            lists and objects are nested too deep.
+            lists and objects are nested too deep or hold too much.
     """
-    waiting = [(value, where, 0)]
+    # Where something stands is put into words only when it is refused: a name for each of a million would be a bomb.
+    waiting: list[tuple[Any, _Place | None, int]] = [(value, None, 0)]
+    seen = 0
     while waiting:
-        value, where, depth = waiting.pop()
+        value, place, depth = waiting.pop()
+        seen += 1
         if depth > MAX_DEPTH:
-            raise Invalid(f"{where[:200]}: it is nested more than {MAX_DEPTH} deep")
+            raise Invalid(f"{_path(where, place)}: it is nested more than {MAX_DEPTH} deep")
+        if seen > MAX_VALUES:
+            raise Invalid(f"{where or 'the body'}: it holds more than {MAX_VALUES:,} values")
         if isinstance(value, str):
             if "\0" in value:
-                raise Invalid(f"{where or 'text'}: it holds the character NUL, which cannot be stored")
+                raise Invalid(f"{_path(where, place) or 'text'}: it holds the character NUL, which cannot be stored")
             try:
                 value.encode()
             except UnicodeEncodeError:
-                raise Invalid(f"{where or 'text'}: it holds a lone surrogate, which is no character") from None
+                raise Invalid(
+                    f"{_path(where, place) or 'text'}: it holds a lone surrogate, which is no character"
+                ) from None
         elif isinstance(value, dict):
-            waiting += [(key, f"{where} key".strip(), depth) for key in value]
-            waiting += [(inner, f"{where}.{key}".lstrip("."), depth + 1) for key, inner in value.items()]
+            for key, inner in value.items():
+                waiting += [(inner, (place, key), depth + 1), (key, (place, " key"), depth)]
         elif isinstance(value, list):
-            waiting += [(inner, f"{where}[{number}]", depth + 1) for number, inner in enumerate(value)]
+            waiting += [(inner, (place, number), depth + 1) for number, inner in enumerate(value)]
         elif isinstance(value, float) and not math.isfinite(value):
-            raise Invalid(f"{where}: {value} is not a number that can be stored")
+            raise Invalid(f"{_path(where, place)}: {value} is not a number that can be stored")
         elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
-            raise Invalid(f"{where}: {str(value)[:40]} is too large an integer")
+            raise Invalid(f"{_path(where, place)}: {str(value)[:40]} is too large an integer")
+
+
+# What leads to a value: the place of what holds it, and its name or number there.
+_Place = tuple[Any, "str | int"]
+
+
+def _path(where: str, place: _Place | None) -> str:
+    """The beginning of the way to a value, as a sentence says it."""
+    steps: list[str] = []
+    while place is not None:
+        place, step = place
+        name = f"[{step}]" if isinstance(step, int) else step if step == " key" else f".{step[:MAX_SHOWN]}"
+        steps.append(name.encode(errors="replace").decode())
+    return f"{where}{''.join(reversed(steps))}".lstrip(". ")[:MAX_SHOWN]
 
 
 def sentences(found: Any, path: str) -> list[str]:

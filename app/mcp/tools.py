@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +24,8 @@ from models.jobs.tables import CANCELLED, FAILED
 Asked = ServerRequestContext[Any, Request]
 
 EVENTS = "text/event-stream"
+# Of those that a process makes at once (app/mcp/server.py): some are left for others while a service hangs.
+CALLS_OF_ONE = 16
 
 
 class Tools:
@@ -35,6 +39,8 @@ class Tools:
         self._asking = asking
         self._calls = calls
         self._leaving = leaving
+        # Calls at work of each account.
+        self._at_work: Counter[str | None] = Counter()
 
     async def everything(self, asked: Asked, _: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         """The tools of whoever asks."""
@@ -61,9 +67,21 @@ class Tools:
             result = calling.call(self._here, caller, made).result
             return result, answering.given(result)
 
+        if self._at_work[caller.account_id] >= CALLS_OF_ONE:
+            return answering.refused(f"{CALLS_OF_ONE} calls of yours are at work; wait for one of them.", None)
+        self._at_work[caller.account_id] += 1
+        loop = asyncio.get_running_loop()
+
+        def counted() -> tuple[Any, types.CallToolResult]:
+            try:
+                return make()
+            finally:
+                # Here, as whoever called may have left.
+                loop.call_soon_threadsafe(self._at_work.subtract, [caller.account_id])
+
         async with anyio.create_task_group() as group:
             group.start_soon(told.tell_for_ever)
-            done = await self._calls.settled(make)
+            done = await self._calls.settled(counted)
             group.cancel_scope.cancel()
         if fault := done.exception():
             return answering.failed(params.name, fault)

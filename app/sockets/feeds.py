@@ -81,7 +81,7 @@ def socket(rule: str, *, allowed: Access, surface: str = "management") -> Any:
             # Whoever is gone is told nothing.
             with suppress(ConnectionClosed, OSError):
                 try:
-                    if not _origin_fits():
+                    if not access.origin_fits():
                         raise Forbidden("This page may not open a socket here.")
                     g.caller = access.authorize(surface, allowed)
                     # Whoever only asks still gets in.
@@ -239,11 +239,3 @@ def _answer(ws: Any, said: str | bytes) -> None:
         _send(ws, "pong", {})
     else:
         _send(ws, "error", {"error": f"Unknown message type {kind!r:.60}."})
-
-
-def _origin_fits() -> bool:
-    """Whether a browser's page may open a socket: ours, one that may read answers (CORS), or none (a program)."""
-    origin = request.headers.get("Origin")
-    if origin is None or origin.split("://")[-1] == request.host:
-        return True
-    return not {"*", origin.lower()}.isdisjoint(map(str.lower, context.current().settings.cors_origins))

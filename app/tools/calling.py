@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.context import Context
+from app.http.access import is_anybody
 from app.tools import catalogue, confirming, own
 from app.tools.catalogue import Offered
 from app.tools.redaction import redacted
@@ -75,7 +76,7 @@ class Answered:
 def rights(session: Session, caller: Caller) -> tuple[Rights, str | None]:
     """What decides over the calls of whoever asks, and what they are called."""
     mapping = people.behind(session, caller.account_id)
-    found = groups.rights(session, mapping, is_admin=caller.role == "admin")
+    found = groups.rights(session, mapping, is_admin=caller.role == "admin", signed_in=not is_anybody(caller))
     return found, found.name or caller.username
 
 
@@ -83,6 +84,9 @@ def may(found: Rights, caller_role: str | None, tool: Tool) -> groups.Decision:
     """Whether a caller of this role may call a tool: by their groups, and of ours by the role its endpoint takes."""
     decision = found.decide(tool.name)
     access = tool.access if isinstance(tool, own.OwnTool) else None
+    if access is not None and not found.signed_in:
+        # What they stand for may be closed.
+        return groups.Decision(False, "The tools of Voiceworks itself take a credential, also where others take none.")
     if decision.allowed and access is not None and caller_role is not None and caller_role not in access:
         return groups.Decision(False, f"{tool.name} takes {' or '.join(sorted(access))}, not role {caller_role}.")
     return decision
@@ -103,25 +107,31 @@ def call(here: Context, caller: Caller, asked: Call) -> Answered:
     with here.database.reading() as session:
         found, name = rights(session, caller)
         offered = catalogue.find(session, asked.tool)
-    tool = offered.tool if offered else None
+    decision = None if offered is None else may(found, caller.role, offered.tool)
     new = NewCall(
         tool=asked.tool[:LONGEST_NAME],
         user=name,
         account_id=caller.account_id,
         door=asked.door,
-        arguments=redacted(tool, asked.arguments),
+        # What was not to be is nothing to keep.
+        arguments=redacted(offered.tool, asked.arguments) if offered and decision and decision.allowed else {},
         request_id=logs.request_id.get(),
     )
     with _written_down(here, new, began) as told:
-        if offered is None:
+        if offered is None or decision is None:
             raise NotFound(f"There is no tool {asked.tool[:LONGEST_NAME]!r}.", code="tool_not_found")
-        decision = may(found, caller.role, offered.tool)
         if not decision.allowed:
             raise Denied(decision.reason, code="tool_forbidden")
         try:
             offered.tool.check(asked.arguments)
-            _confirm(here, caller, asked, offered.tool)
-            result = _run(here, caller, asked, offered, found.names, told)
+            service = _service(here, asked, offered)
+            if service is not None:
+                told(service.name)
+            _confirm(here, caller, asked, offered.tool, service)
+            if service is None:
+                result = offered.tool.run(own.Asked(here, caller, asked.report), asked.arguments)
+            else:
+                result = _run(here, asked, offered.tool, service, found.names)
         except BadInput as fault:
             raise Invalid(fault.message, code=fault.code) from fault
     return Answered(result, _milliseconds(began))
@@ -151,10 +161,12 @@ def _written_down(here: Context, new: NewCall, began: float) -> Iterator[Callabl
         here.database.persist(lambda session: calls.end(session, number, done), opened=here.database.noting)
 
 
-def _confirm(here: Context, caller: Caller, asked: Call, tool: Tool) -> None:
+def _confirm(here: Context, caller: Caller, asked: Call, tool: Tool, service: Service | None) -> None:
     if not tool.destructive:
         return
-    subject = confirming.subject(tool.name, asked.arguments, asked.service_id, caller.account_id)
+    # Nothing else, nowhere else, by nobody else; nor where it leads elsewhere by now.
+    where = None if service is None else [service.id, service.url, service.config]
+    subject = [tool.name, dict(asked.arguments), where, caller.account_id]
     key = here.settings.secret_key
     if asked.confirmation is None:
         raise Unconfirmed(tool.name, confirming.token(key, subject))
@@ -162,21 +174,7 @@ def _confirm(here: Context, caller: Caller, asked: Call, tool: Tool) -> None:
         raise Invalid("confirmation_token: it is not for this call, too old, or was used before.")
 
 
-def _run(
-    here: Context,
-    caller: Caller,
-    asked: Call,
-    offered: Offered,
-    names: Mapping[str, str],
-    told: Callable[[str], None],
-) -> Any:
-    tool = offered.tool
-    if tool.service_type is None:
-        if asked.service_id is not None:
-            raise Invalid(f"service_id: {tool.name} is a tool of Voiceworks itself.")
-        return tool.run(own.Asked(here, caller, asked.report), asked.arguments)
-    service = _service(here, asked, offered)
-    told(service.name)
+def _run(here: Context, asked: Call, tool: Tool, service: Service, names: Mapping[str, str]) -> Any:
     if services.closed(service, utc_now()):
         raise UpstreamFailed(
             f"{service.name} gave no answer {service.failures} times in a row; nobody is sent there for a moment.",
@@ -206,12 +204,16 @@ def _run(
                 (services.answered if answered else services.silent)(session, service)
 
 
-def _service(here: Context, asked: Call, offered: Offered) -> Service:
-    """The service that a tool is called at."""
+def _service(here: Context, asked: Call, offered: Offered) -> Service | None:
+    """The service that a tool is called at; None of a tool of ours."""
     tool, own_service = offered.tool, offered.declared_by
+    if tool.service_type is None:
+        if asked.service_id is not None:
+            raise Invalid(f"service_id: {tool.name} is a tool of Voiceworks itself.")
+        return None
     if own_service is None:
         with here.database.reading() as session:
-            return services.for_tool(session, tool.service_type or "", asked.service_id)
+            return services.for_tool(session, tool.service_type, asked.service_id)
     if asked.service_id not in (None, own_service.id):
         raise Invalid(f"service_id: service {asked.service_id} declares no tool {tool.name}.")
     return services.usable(own_service)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeTimedSerializer
@@ -31,11 +30,6 @@ def confirmed(secret_key: str, client: Redis, given: str, what: list[Any]) -> bo
     if digest != _digest(what):
         return False
     return bool(client.set(redis_keys.confirmed(number), 1, nx=True, ex=SECONDS))
-
-
-def subject(tool: str, arguments: Mapping[str, Any], service_id: int | None, account_id: str | None) -> list[Any]:
-    """What is confirmed: this call, by this account."""
-    return [tool, dict(arguments), service_id, account_id]
 
 
 def _digest(what: list[Any]) -> str:

@@ -20,10 +20,10 @@ OMITTED, PASSPHRASE, INSTALLATION = "omitted", "passphrase", "installation"
 # 32 MiB and about 0.3 s of a core a guess: one of OWASP's equivalent settings for scrypt.
 _COST, _BLOCK, _PARALLEL = 2**15, 8, 3
 # Of a file's own numbers: what takes more than this machine should spend is refused, less is no protection.
-_COSTS = tuple(2**power for power in range(14, 19))
-_BLOCKS, _PARALLELS = range(1, 9), range(1, 9)
+_COSTS = tuple(2**power for power in range(14, 17))
+_BLOCKS, _PARALLELS = range(1, 9), range(1, 5)
 # What the largest of them need, and a little.
-_MOST_BYTES = 257 * 2**20
+_MOST_BYTES = 65 * 2**20
 _SALT_BYTES, _NONCE_BYTES, _KEY_BYTES = 16, 12, 32
 _CHECK = "the passphrase of a backup"
 

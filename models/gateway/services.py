@@ -100,6 +100,11 @@ def remove(session: Session, service_id: int) -> None:
     session.execute(delete(Service).where(Service.id == service_id))
 
 
+def hold_names(session: Session) -> None:
+    """Keeps others from declaring tools until the transaction ends: of two of one name there is one."""
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("names of declared tools", 0))))
+
+
 def usable(service: Service) -> Service:
     """The service.
 

@@ -20,7 +20,7 @@ class Service(Base):
 
     __tablename__ = "services"
 
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     type: Mapped[str] = mapped_column(index=True)
     url: Mapped[str]
@@ -64,7 +64,7 @@ class UserMapping(Base):
 
     __tablename__ = "user_mappings"
 
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     canonical_name: Mapped[str] = mapped_column(unique=True)
     email: Mapped[str | None]
     service_mappings: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"), default=dict)
@@ -79,7 +79,7 @@ class Group(Base):
 
     __tablename__ = "groups"
 
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
     description: Mapped[str] = mapped_column(server_default=sql("''"), default="")
     tool_permissions: Mapped[list[Any]] = mapped_column(server_default=sql("'[]'"), default=list)

@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from models.errors import ModelError
+from models.errors import Conflict
 
 # AES-GCM's own.
 _NONCE_BYTES = 12
 
 
-class Unreadable(ModelError):
+class Unreadable(Conflict):
     """What was sealed cannot be opened: it was sealed under another ``SECRET_KEY``, or changed since."""
 
     code = "secret_unreadable"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -27,6 +28,10 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 # What a request that changes nothing is tried again after, once.
 _PASSING = (502, 503, 504)
 _HIDDEN = "***"
+_ENCODINGS = frozenset(("utf-8", "utf8", "utf-16", "us-ascii", "ascii", "iso-8859-1", "latin-1", "windows-1252"))
+# Levels of an answer.
+DEEPEST = 100
+_LEAST_HIDDEN = 6
 # What somebody may look at first.
 _HINTS = {401: "Its api_key may be missing or wrong.", 403: "Its api_key may not do this."}
 _HEADERS = {"Accept": "application/json", "User-Agent": f"Voiceworks/{VERSION}"}
@@ -183,16 +188,30 @@ class Client:
         # A connection that was cut can look like the end of an answer.
         if late.is_set():
             raise TimeoutError
-        text = content.decode(answer.encoding or "utf-8", "replace")
+        text = _decoded(bytes(content), answer.encoding)
         if not answer.ok:
             # Hidden before it is cut: part of a key is one, too.
             said = f"{self.name} answered {answer.status_code}{_said(text, self.hide)}"
             hint = _HINTS.get(answer.status_code)
             raise Refused(f"{said.rstrip('.')}. {hint}" if hint else said, answer.status_code)
         try:
-            return json.loads(text) if text.strip() else None
+            return self._clean(json.loads(text) if text.strip() else None, 0)
         except (ValueError, RecursionError):
-            return text
+            return self._clean(text, 0)
+
+    def _clean(self, value: Any, depth: int) -> Any:
+        """An answer that can be stored and told: without our key, NUL, halves of characters, and what is no number."""
+        if isinstance(value, str):
+            text = storable(value)
+            # A short key would be found in every other word.
+            return self.hide(text) if len(self.key or "") >= _LEAST_HIDDEN else text
+        if isinstance(value, float) and not math.isfinite(value):
+            return None
+        if isinstance(value, dict | list) and depth > DEEPEST:
+            raise Refused(f"{self.name} answered with more than {DEEPEST} levels.", 200)
+        if isinstance(value, dict):
+            return {str(self._clean(name, depth)): self._clean(inner, depth + 1) for name, inner in value.items()}
+        return [self._clean(inner, depth + 1) for inner in value] if isinstance(value, list) else value
 
     def _silence(self, fault: Exception, *, late: bool) -> ServiceError:
         why = hardened.reason(fault)
@@ -220,6 +239,17 @@ class Client:
         return re.sub(found, _HIDDEN, text, flags=re.IGNORECASE)
 
 
+def storable(text: str) -> str:
+    """The text without NUL, which Postgres cannot hold, and without halves of characters, which nobody can write."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
+def _decoded(content: bytes, said: str | None) -> str:
+    # Others may be anything that Python has, some of which take the square of their length.
+    encoding = (said or "utf-8").lower()
+    return content.decode(encoding if encoding in _ENCODINGS else "utf-8", "replace")
+
+
 def _spelled(query: Mapping[str, Any]) -> str:
     """A query as every server reads it: a space is %20, which some take alone, and what is true is ``true``."""
     plain = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
@@ -237,5 +267,5 @@ def _said(text: str, hide: Callable[[str], str]) -> str:
     if isinstance(found, dict):
         for name in ("message", "errorMessage", "error", "detail", "title"):
             if isinstance(found.get(name), str) and found[name].strip():
-                return f": {hide(found[name].strip())[:300]}"
+                return f": {storable(hide(found[name].strip()))[:300]}"
     return "."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,29 @@ from workers.errors import BadInput
 Parameter = Mapping[str, Any]
 Parameters = Mapping[str, Parameter]
 
+# Names of what is nobody's business.
+_SECRET = re.compile(
+    r"pass(word|wd|phrase|code)?$|passw|pwd|\bpw\b|secret|token|credential|authorization|auth$|bearer|api_?-?key|"
+    r"(private|access|signing)_?-?key|^key$|\bpin\b|\botp\b|cookie|session_?-?(id|key)|signature",
+    re.IGNORECASE,
+)
+_SAID = {
+    "type": "{shown} is no {limit}",
+    "enum": "{shown} is none of {limit}",
+    "minimum": "{shown} is below {limit}",
+    "maximum": "{shown} is above {limit}",
+    "minLength": "it has fewer than {limit} characters",
+    "maxLength": "it has more than {limit} characters",
+    "minItems": "it has fewer than {limit} entries",
+    "maxItems": "it has more than {limit} entries",
+}
+
 NAME = r"[a-z][a-z0-9_]{0,63}"
+
+
+def is_secret(name: str) -> bool:
+    """Whether what has this name is nobody's business."""
+    return _SECRET.search(name) is not None
 
 
 @dataclass(frozen=True)
@@ -66,11 +89,16 @@ class Tool:
             raise BadInput(self._sentence(fault)[:500], code="bad_arguments")
 
     def _sentence(self, fault: Any) -> str:
-        where, given = ".".join(map(str, fault.absolute_path)), fault.instance
-        if not where and fault.validator == "required":
+        """What does not fit; the value is quoted unless it is nobody's business."""
+        path, given = [str(part) for part in fault.absolute_path], fault.instance
+        where, rule, limit = ".".join(path), fault.validator, fault.validator_value
+        if not path and rule == "required":
             missing = [name for name, said in self.parameters.items() if said.get("required") and name not in given]
             return f"{missing[0]}: it is needed"
-        if not where and fault.validator == "additionalProperties":
+        if not path and rule == "additionalProperties":
             other = [name for name in given if name not in self.parameters]
-            return f"{other[0]}: {self.name} takes no such argument, but {', '.join(self.parameters) or 'none'}"
-        return f"{where}: {fault.message}".removeprefix(": ")
+            return f"{other[0][:100]}: {self.name} takes no such argument, but {', '.join(self.parameters) or 'none'}"
+        secret = any(map(is_secret, path)) or self.parameters.get(path[0] if path else "", {}).get("writeOnly")
+        shown = "it" if secret or isinstance(given, dict | list) else repr(given)[:60]
+        said = _SAID.get(rule, "{shown} does not fit {rule} {limit}").format(shown=shown, rule=rule, limit=limit)
+        return f"{where}: {said}".removeprefix(": ")

@@ -13,7 +13,7 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "groups",
-        sa.Column("id", sa.Integer(), sa.Identity(always=False), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("description", sa.Text(), server_default=sa.text("''"), nullable=False),
         sa.Column(
@@ -28,7 +28,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "services",
-        sa.Column("id", sa.Integer(), sa.Identity(always=False), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
@@ -85,7 +85,7 @@ def upgrade() -> None:
     op.create_index("ix_tool_calls_tool_at", "tool_calls", ["tool", "at"], unique=False)
     op.create_table(
         "user_mappings",
-        sa.Column("id", sa.Integer(), sa.Identity(always=False), nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("canonical_name", sa.Text(), nullable=False),
         sa.Column("email", sa.Text(), nullable=True),
         sa.Column(
@@ -101,8 +101,8 @@ def upgrade() -> None:
     op.create_index("uq_user_mappings_email", "user_mappings", [sa.literal_column("lower(email)")], unique=True)
     op.create_table(
         "group_members",
-        sa.Column("group_id", sa.Integer(), nullable=False),
-        sa.Column("mapping_id", sa.Integer(), nullable=False),
+        sa.Column("group_id", sa.BigInteger(), nullable=False),
+        sa.Column("mapping_id", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["group_id"], ["groups.id"], name=op.f("fk_group_members_group_id"), ondelete="CASCADE"
         ),
@@ -115,7 +115,7 @@ def upgrade() -> None:
     op.create_table(
         "service_checks",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
-        sa.Column("service_id", sa.Integer(), nullable=False),
+        sa.Column("service_id", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("healthy", sa.Boolean(), nullable=False),
         sa.Column("response_time_ms", sa.Integer(), nullable=True),

@@ -221,7 +221,9 @@ def test_no_argument_takes_the_place_of_the_key(echo: Echo) -> None:
     config = {"auth": {"query": "token"}}
     tool = declared(query={"token": "{token}"}, parameters={"token": {"type": "string"}})
     client = client_of("generic_http", echo.url, config=config)
-    assert tool.run(client, {"token": "another"})["query"] == {"token": KEY}
+    # Which is in no answer either.
+    assert tool.run(client, {"token": "another"})["query"] == {"token": "***"}
+    assert echo.asked[-1].query == {"token": KEY}
 
 
 # --- Faults of a configuration are named -----------------------------------------------------------------------------

@@ -115,7 +115,7 @@ def test_a_request_is_withdrawn(overseerr: Overseerr) -> None:
 
 
 def test_arguments_that_do_not_fit_are_named_before_anybody_is_asked(overseerr: Overseerr) -> None:
-    with pytest.raises(BadInput, match=r"^media_type: 'music' is not one of"):
+    with pytest.raises(BadInput, match=r"^media_type: 'music' is none of"):
         ours(overseerr, "overseerr_request", media_type="music", tmdb_id=1)
     with pytest.raises(BadInput, match="seasons"):
         ours(overseerr, "overseerr_request", media_type="tv", tmdb_id=1, seasons=[])

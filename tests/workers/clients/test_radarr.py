@@ -182,7 +182,7 @@ def test_only_what_removes_something_is_destructive(name: str, one: str) -> None
 
 
 def test_arguments_that_do_not_fit_are_named() -> None:
-    with pytest.raises(BadInput, match=r"^movie_id: 0 is less than the minimum of 1$"):
+    with pytest.raises(BadInput, match=r"^movie_id: 0 is below 1$"):
         tool_of("radarr_delete_movie").check({"movie_id": 0})
     with pytest.raises(BadInput, match="query: it is needed"):
         tool_of("radarr_search").check({})

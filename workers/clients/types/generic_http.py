@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -28,6 +28,9 @@ from workers.clients.tools import NAME, Tool
 from workers.errors import BadInput
 
 MAX_TOOLS = 100
+_NOT_OURS = frozenset(
+    ("host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect")
+)
 _ARGUMENT = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TEXT = {"type": "string", "minLength": 1, "maxLength": 1000}
 _SHAPE = {
@@ -45,7 +48,7 @@ _SHAPE = {
             "items": {
                 "type": "object",
                 "properties": {
-                    "name": {"type": "string", "pattern": f"^{NAME}$"},
+                    "name": {"type": "string", "pattern": rf"^{NAME}$(?!\n)"},
                     "description": _TEXT,
                     "method": {"enum": ["GET", "POST", "PUT", "PATCH", "DELETE"]},
                     "path": _TEXT,
@@ -79,6 +82,8 @@ def _read(config: Mapping[str, Any]) -> None:
     fault = best_match(Draft202012Validator(_SHAPE).iter_errors(dict(config)))
     if fault is not None:
         raise BadInput(f"config.{'.'.join(map(str, fault.absolute_path))}: {fault.message}"[:500])
+    auth = config.get("auth") or {}
+    _check_headers({auth.get("header", "X-Api-Key"): auth.get("prefix", "")}, "config.auth")
     names = [tool["name"] for tool in config.get("tools", [])]
     if twice := {name for name in names if names.count(name) > 1}:
         raise BadInput(f"config.tools: {', '.join(sorted(twice))} is declared twice.")
@@ -88,8 +93,12 @@ def _read(config: Mapping[str, Any]) -> None:
             Draft202012Validator.check_schema(tool.schema)
         except SchemaError as bad:
             raise BadInput(f"{where}.parameters: {bad.message}"[:500]) from None
-        if leads := _references(tool.schema):
+        if leads := _words(tool.schema, ("$ref", "$dynamicRef", "$recursiveRef")):
             raise BadInput(f"{where}.parameters: {leads[0]} leads elsewhere; a parameter says all of itself.")
+        if slow := _words(tool.schema, ("pattern", "patternProperties")):
+            # A regular expression can take longer than anybody lives, and the caller chooses the text.
+            raise BadInput(f"{where}.parameters: {slow[0]} is not taken; an enum, minLength and maxLength are.")
+        _check_headers(said.get("headers", {}), f"{where}.headers")
         if _named(said.get("headers", {})):
             raise BadInput(f"{where}.headers: they are sent as they are, so nothing stands in braces there.")
         missing = set(_named(said)) - set(tool.parameters)
@@ -109,12 +118,21 @@ def _named(said: Any) -> list[str]:
     return [name for part in said for name in _named(part)] if isinstance(said, list) else []
 
 
-def _references(schema: Any) -> list[str]:
-    """What a schema leaves to be read elsewhere, or again and again in itself."""
+def _words(schema: Any, wanted: Collection[str]) -> list[str]:
+    """Those of these words that a schema uses, wherever in it; a parameter may be called so."""
     if isinstance(schema, Mapping):
-        own = [name for name in schema if name in ("$ref", "$dynamicRef", "$recursiveRef")]
-        return own + [name for value in schema.values() for name in _references(value)]
-    return [name for value in schema for name in _references(value)] if isinstance(schema, list) else []
+        own = [name for name, value in schema.items() if name in wanted and not isinstance(value, Mapping)]
+        return own + [name for value in schema.values() for name in _words(value, wanted)]
+    return [name for value in schema for name in _words(value, wanted)] if isinstance(schema, list) else []
+
+
+def _check_headers(headers: Mapping[str, str], where: str) -> None:
+    """Refuses what no header is called or holds, and those that say how a request is to be read."""
+    for name, value in headers.items():
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_|~-]{1,100}", name) or name.lower() in _NOT_OURS:
+            raise BadInput(f"{where}: {name[:100]!r} is no header that can be chosen.")
+        if not (value.isascii() and (value.isprintable() or not value)):
+            raise BadInput(f"{where}: {name} holds what no header may hold.")
 
 
 def _declared(config: Mapping[str, Any]) -> Sequence[Tool]:
