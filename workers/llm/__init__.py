@@ -1,0 +1,1 @@
+"""Fine-tuning of language models: prompts in, an adapter out."""

@@ -1,0 +1,40 @@
+"""What the processes that fine-tune and merge have in common: what they may use, and how they know its end."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from contextlib import suppress
+
+_M_MMAP_THRESHOLD = -3
+_KEPT_BYTES_MAX = 4 << 20
+
+# What torch and those around it say where an allocation fails.
+_SAID = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
+
+
+def alone(threads: int, *, downloads: bool) -> None:
+    """Limits what libraries take and whom they ask; before any of them is imported."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    # Threads that wait in a loop for each other take the processor from the one that computes.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    # glibc would learn to keep blocks of many megabytes, and those that differ a little from step to step add up.
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES_MAX)
+    # One thread for each that tokenizes would come on top.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["USE_HUB_KERNELS"] = "0"
+    if not downloads:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        os.environ["HF_DATASETS_OFFLINE"] = "1"
+
+
+def exhausted(fault: BaseException) -> bool:
+    """Whether it failed because there was no memory left."""
+    if isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno == errno.ENOMEM):
+        return True
+    said = str(fault).lower()
+    return any(words in said for words in _SAID)
