@@ -43,8 +43,8 @@ _ELSEWHERE = {
     "WORKER_READY_FILE": ("path", "none", "A file that a worker makes once it takes work. Set by the fleet."),
     "WORKER_TRAINER": (
         "command",
-        "`python -m workers.wakeword.train`",
-        "What trains a wake word; the folder of its plan is added. For tests of what is around it.",
+        "`python -m workers.wakeword.train`, `python -m workers.llm.finetune`",
+        "What trains a wake word or a language model; the folder of its plan is added. For tests of what is around it.",
     ),
     "CUDA_VISIBLE_DEVICES": (
         "numbers of GPUs, with commas between",

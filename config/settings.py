@@ -299,6 +299,18 @@ class Settings:
     )
     tool_history_days: int = field(metadata=number(30, "Days that it is kept which tools were called.", high=3650))
 
+    # --- Fine-tuning -------------------------------------------------------------------------------------------------
+
+    llm_models: Path | None = field(
+        metadata=made(
+            text("", "A folder of base models: `name` or `owner/name`, as model hubs lay them out.", kind="folder"),
+            lambda said: _folder(said) if said else None,
+        )
+    )
+    llm_downloads: bool = field(
+        metadata=switch(False, "Whether base models that are not there are fetched from their hub into `LLM_MODELS`.")
+    )
+
     # --- Webhooks ----------------------------------------------------------------------------------------------------
 
     voiceworks_webhook_secret: str | None = field(

@@ -7,10 +7,11 @@ from collections.abc import Collection
 from sqlalchemy.orm import Session
 
 from models import curriculum_assets, speech_renditions, wake_files
+from models.llm import sessions
 from models.transcription import tasks
 
 # Speech is let go by its age; these only with their rows.
-_LASTING = (curriculum_assets.known_files, wake_files.known_files, tasks.known_files)
+_LASTING = (curriculum_assets.known_files, wake_files.known_files, tasks.known_files, sessions.known_files)
 
 
 def known(session: Session, names: Collection[str]) -> set[str]:

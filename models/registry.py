@@ -22,6 +22,7 @@ from models import (
 from models.base import Base
 from models.gateway import tables as gateway
 from models.jobs import tables
+from models.llm import tables as llm
 from models.metrics import hours
 from models.transcription import tables as transcription
 
@@ -35,6 +36,7 @@ __all__ = [
     "gateway",
     "hours",
     "idempotency",
+    "llm",
     "pronunciations",
     "sessions",
     "sign_ins",

@@ -24,6 +24,7 @@ LANES = [
     "imports",
     # Trainings, which take minutes and a core or two.
     "wakeword",
+    "llm",
     "upkeep",
 ]
 
@@ -45,6 +46,16 @@ class _Quiet(Celery):
 
 
 app = _Quiet("voiceworks")
+# Before the numbers of workers that have a lane of their own: what is meant for one of them.
+OWN_LANES = ("llm.",)
+
+
+def know(lane: str) -> None:
+    """Makes a worker's own lane known to Celery, which refuses names that it was not told of."""
+    if lane.startswith(OWN_LANES) and lane not in app.amqp.queues:
+        app.amqp.queues.add(Queue(lane))
+
+
 app.conf.update(
     broker_url=broker_url(_settings.redis_url),
     task_queues=[Queue(lane) for lane in LANES],

@@ -65,6 +65,7 @@ SWEEPS = (
     Sweep("temporary_files", _TEMP, sweep_files.temporary),
     Sweep("import_folders", _TEMP, sweep_files.of_imports),
     Sweep("training_folders", _TEMP, sweep_files.of_trainings),
+    Sweep("session_folders", _TEMP, sweep_files.of_sessions),
     Sweep("batch_folders", _TEMP, sweep_files.of_batches),
     Sweep("fetched_pages", _TEMP, sweep_files.fetched),
     Sweep("speech_without_files", _OLD, sweep_rows.lost_speech),

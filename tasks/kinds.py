@@ -42,6 +42,7 @@ KINDS: dict[str, Kind] = {
         # Each try goes on with what the last one left; a worker that was killed is no fault of the training.
         Kind("wakeword.train", "tasks.wakeword:train", id_prefix="train_", attempts=5),
         Kind("wakeword.negatives", "tasks.wakeword:negatives", id_prefix="negatives_", admin_only=True),
+        Kind("llm.finetune", "tasks.llm_training:finetune", id_prefix="ft_", attempts=5),
         # Somebody waits to hear whether a word is in a file.
         Kind("wakeword.listen", "tasks.wake_listen:listen", live=True, id_prefix="listen_", lease_seconds=10.0),
         Kind("transcription.import", "tasks.transcription:import_batch", id_prefix="transcripts_"),

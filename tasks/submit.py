@@ -24,7 +24,7 @@ from models.events import Doorbell, Ended, Event, Signal
 from models.jobs import lifecycle
 from models.jobs.tables import Job
 from tasks import kinds
-from tasks.celery_app import app
+from tasks.celery_app import app, know
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +60,7 @@ def ring(doorbell: Doorbell, client: redis.Redis | None = None) -> None:
     priority. The lane of an old job may be gone from the catalogue; it waits until its pool is back.
     """
     lane = doorbell.lane
+    know(lane)
     try:
         for _ in range(doorbell.count):
             resident = client is not None and idle_workers.take(client, lane)
@@ -81,11 +82,13 @@ def submit(
     certain: bool = False,
     callback_url: str | None = None,
     run_after: datetime | None = None,
+    job_id: str | None = None,
 ) -> tuple[Job, bool]:
     """The stored job, and whether it is new; ``dedupe`` names what an unfinished one would have in common with it.
 
     With ``certain`` the caller knows that somebody can do it, if not at once. ``callback_url`` is told of its end; a
     job that is joined is told to one more. One that is to be begun later (``run_after``) is rung by the reclaimer.
+    ``job_id`` is that of what the job belongs to, where it was there before.
 
     Raises:
         Unavailable: there is something to do, and no worker of the lane is alive.
@@ -97,7 +100,7 @@ def submit(
     if not able and not certain and (open_items or not kind.sliced):
         raise Unavailable(f"No worker of lane {lane} is running.", retry_after_seconds=RETRY_AFTER_SECONDS, lane=lane)
     new = lifecycle.NewJob(
-        id=new_id(kind.id_prefix),
+        id=job_id or new_id(kind.id_prefix),
         kind=kind.name,
         lane=lane,
         live=kind.live,
@@ -117,6 +120,16 @@ def submit(
         with belonging(request=job.request_id, job=job.id):
             log.info("%s was submitted to lane %s", kind.name, lane)
     return job, is_new
+
+
+def consume(node: str, lanes: Sequence[str], *, wanted: bool) -> None:
+    """Has a worker take from these lanes, or not; one that does not hear it finds out when it starts."""
+    tell = app.control.add_consumer if wanted else app.control.cancel_consumer
+    try:
+        for lane in lanes:
+            tell(lane, destination=[node])
+    except (OperationalError, redis.RedisError, OSError) as fault:
+        log.warning("Worker %s was not told: %s", node, fault)
 
 
 def resume(session: Session, job_id: str, *, lane: str) -> Job:

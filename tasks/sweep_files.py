@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from models import file_owners, imports, wake_trainings
 from models.files import GRACE_SECONDS
+from models.llm import sessions
 from models.transcription import batches
 from tasks.sweeps import NOTHING, Candidate, Count, Ground, walk
 
@@ -75,6 +76,12 @@ def of_trainings(ground: Ground) -> Iterator[Candidate]:
     seconds = ground.age(wake_trainings.KEPT_SECONDS)
     yield from _left(ground, (folders.root,), folders.kept, seconds, wake_trainings.over)
     yield from _left(ground, (folders.uploads,), (), ground.age(GRACE_SECONDS), wake_trainings.over)
+
+
+def of_sessions(ground: Ground) -> Iterator[Candidate]:
+    """What the training of language models left that ended a while ago."""
+    folders = sessions.folders(ground.root)
+    yield from _left(ground, (folders.root,), folders.kept, ground.age(sessions.KEPT_SECONDS), sessions.over)
 
 
 def of_batches(ground: Ground) -> Iterator[Candidate]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -22,15 +21,7 @@ from tasks.training import Training
 from workers.clients.whole_files import write_whole
 from workers.errors import BadInput, Stopped, WorkError
 
-log = logging.getLogger(__name__)
-
-# How often it is looked whether a training is still wanted while its process says nothing.
-LOOK_SECONDS = 0.5
-# By then the worker that let go of a training is not asked for it again.
-LEFT_SECONDS = 2.0
 USES = ("recordings", "false_alarms", "misses")
-# More are for measuring, not for reading.
-_WARNINGS_SHOWN = 50
 
 
 def train(work: Work) -> Done:

@@ -17,14 +17,17 @@ from config import logs, settings, voices
 from config.logs import job_id
 from config.settings import Settings
 from models import idle_workers
+from models.llm import workers as llm_workers
 from models.log_stream import LogStream
 from tasks import lapses, process, upkeep
-from tasks.celery_app import app
+from tasks.celery_app import app, know
 from tasks.training_child import TRAINER
 from workers import resident
 from workers.device import Device
 
 __all__ = ["app"]
+
+log = logging.getLogger(__name__)
 
 # Set by the fleet for speech workers; other workers have no engines.
 ENGINES = "WORKER_ENGINES"
@@ -33,7 +36,7 @@ DEVICE = "WORKER_DEVICE"
 # Made once the worker can take work, for whoever waits to start the next.
 READY_FILE = "WORKER_READY_FILE"
 # What a lane's work cannot do without, and the target that installs it.
-NEEDS = {"wakeword": ("torch", "make train")}
+NEEDS = {"wakeword": ("torch", "make train"), "llm": ("trl", "make train")}
 
 
 @signals.celeryd_init.connect
@@ -53,11 +56,15 @@ def _speak_in_lines(instance: Any, **_: Any) -> None:
 @signals.celeryd_after_setup.connect
 def _begin(sender: str, instance: Any, **_: Any) -> None:
     """Before the first message: ``sender`` is the node's name."""
+    queues = instance.app.amqp.queues
+    for lane, why in _unable(list(queues.consume_from)).items():
+        log.warning(why)
+        queues.deselect(lane)
     # In the order of -Q; the register is told last, when the first message could really be taken.
-    lanes = list(instance.app.amqp.queues.consume_from)
-    _refuse_unable(lanes)
+    lanes = list(queues.consume_from)
     process.name(sender)
     this = process.current()
+    lanes += _own_lane(this, queues)
     LogStream(this.settings.redis_url).install()
     lapses.take_back(this, node=sender)
     device = Device(os.environ.get(DEVICE, "cpu"), int(os.environ.get(THREADS, "1")))
@@ -80,15 +87,38 @@ def _begin(sender: str, instance: Any, **_: Any) -> None:
     signals.worker_ready.connect(ready, weak=False)
 
 
-def _refuse_unable(lanes: list[str]) -> None:
-    """Ends the process where it would take work that it cannot do: submitters are told at once that nobody can.
+def _own_lane(this: process.Process, queues: Any) -> list[str]:
+    """The lane of a worker that trains language models, for what is meant for it alone; it takes from it from now on.
 
-    A trainer of somebody's own (``TRAINER``) needs nothing of ours.
+    While it is drained it takes from neither; the register has both, for when it takes work again.
     """
+    if llm_workers.LANE not in queues.consume_from:
+        return []
+    with this.database.transaction() as session:
+        known = llm_workers.get(session, llm_workers.number(session, this.node))
+    own = llm_workers.lane_of(known.worker.id)
+    know(own)
+    queues.deselect(llm_workers.LANE)
+    if not known.worker.drained:
+        # What nobody else may do comes first.
+        queues.select_add(own)
+        queues.select_add(llm_workers.LANE)
+    return [own]
+
+
+def _unable(lanes: list[str]) -> dict[str, str]:
+    """The lanes whose work could not be done here, and why: submitters are told at once that nobody can.
+
+    A trainer of somebody's own (``TRAINER``) needs nothing of ours. Where no lane is left the process ends.
+    """
+    found = {}
     for lane in lanes:
         module, target = NEEDS.get(lane, ("", ""))
         if module and importlib.util.find_spec(module) is None and TRAINER not in os.environ:
-            raise SystemExit(f"Lane {lane} needs {module}, which is not installed here: `{target}` installs it.")
+            found[lane] = f"Lane {lane} needs {module}, which is not installed here: `{target}` installs it."
+    if len(found) == len(lanes):
+        raise SystemExit(" ".join(found.values()))
+    return found
 
 
 @signals.task_prerun.connect

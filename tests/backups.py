@@ -41,6 +41,8 @@ def fill(client: FlaskClient, admin: Headers) -> None:
         ("groups", {"name": "Guests", "description": "Look only", "tool_permissions": ["plex_*"]}),
         ("users", {"username": "ada", "password": f"{CANARY}-password", "role": "operator", "email": "a@example.org"}),
         ("auth/keys", {"name": "script"}),
+        ("training/prompts", {"name": "Film", "user_input": "Amélie", "expected_output": "Yes.", "tags": ["films"]}),
+        ("training/prompts", {"name": "Call", "user_input": "Look", "tool_calls": [{"name": "plex_search"}]}),
         ("pronunciations", {"written": "Vaughan", "spoken": "Vawn"}),
         (
             "curriculum",

@@ -100,18 +100,25 @@ def model(database: Database, store: FileStore, word: str = "jarvis", **fields: 
 
 
 @contextmanager
-def training_worker(configured: Settings, folder: Path) -> Iterator[Child]:
-    """A real worker of the lane of trainings, whose training process is the stand-in."""
+def training_worker(
+    configured: Settings,
+    folder: Path,
+    *,
+    lane: str = wake_trainings.LANE,
+    node: str = f"train@{socket.gethostname()}",
+    command: str = STAND_IN,
+) -> Iterator[Child]:
+    """A real worker of a lane of trainings, whose training process is a stand-in."""
     argv = [
         *(sys.executable, "-m", "celery", "--app=tasks.worker", "worker", "--pool=solo"),
-        *(f"--hostname=train@{socket.gethostname()}", f"--queues={wake_trainings.LANE}"),
+        *(f"--hostname={node}", f"--queues={lane}"),
         *("--without-gossip", "--without-mingle"),
     ]
     child = Child(
         name="worker_train",
         argv=argv,
         log_path=folder / "worker_train.log",
-        env={TRAINER: STAND_IN},
+        env={TRAINER: command},
         cwd=Path(__file__).parents[1],
     )
     child.start()
@@ -120,7 +127,7 @@ def training_worker(configured: Settings, folder: Path) -> Iterator[Child]:
     def registered() -> bool:
         assert child.alive, child.log_tail()
         with database.transaction() as session:
-            return workers.able(session, wake_trainings.LANE) > 0
+            return any((node, child.pid) == (each.node, each.pid) for each in workers.alive(session))
 
     try:
         eventually(registered, within_seconds=60)
@@ -128,5 +135,5 @@ def training_worker(configured: Settings, folder: Path) -> Iterator[Child]:
     finally:
         child.stop()
         with database.transaction() as session:
-            session.execute(delete(Worker).where(Worker.node == f"train@{socket.gethostname()}"))
+            session.execute(delete(Worker).where(Worker.node == node))
         database.dispose()

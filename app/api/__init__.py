@@ -20,6 +20,7 @@ RESOURCES = (
         "transcription_health",
     ),
     *("services", "user_mappings", "groups", "tools", "gateway_system", "site_config", "backup"),
+    *("training_prompts", "training_sessions", "training_workers"),
     *("openai", "openai_batch"),
     "wake_tests",
 )

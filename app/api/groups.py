@@ -133,6 +133,8 @@ def explain(query: dict[str, str]) -> dict[str, Any]:
             account = users.called(session, mapping.canonical_name, mapping.email) if mapping else None
         else:
             mapping = people.called(session, account.username, account.email)
+        if account is None and mapping is None:
+            raise NotFound(f"Nobody is called {query['user']!r}: there is no account and no user mapping of that name.")
         role = account.role if account else None
         found = groups.rights(session, mapping, is_admin=role == "admin")
     return vars(calling.may(found, role, offered.tool))

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from app.api.groups import NewGroup
 from app.api.pronunciations import Entry
 from app.api.services import NewService
 from app.api.site_config import SiteSettings
+from app.api.training_prompts import NewPrompt
 from app.api.user_mappings import NewMapping
 from app.api.users import NewUser
 from app.backup.sealed import take_secrets
 from app.course_content import read_topics
 from app.http.parsing import MAX_EXACT_INTEGER, Flag, Listing, Moment, Number, Text, Whole, one_of, sentences
+from app.prompt_files import needs_an_answer
 from models import pronunciations
 from models.accounts import ROLES
 from models.backup.sealing import Cipher
@@ -103,11 +105,11 @@ class SettingRecord(Schema):
         return {"name": data["name"], "value": chosen[data["name"]]}
 
 
-class AnyRecord(Schema):
-    """Of what is not there yet."""
+class WorkerRecord(Schema):
+    """A worker that trains."""
 
-    class Meta:
-        unknown = EXCLUDE
+    name = Text(required=True, minimum=1, maximum=200, spoken=True)
+    drained = Flag(load_default=False)
 
 
 def _as_it_is(record: Record) -> Record:
@@ -140,16 +142,17 @@ def _with_id(thing: dict[str, Any], own: str | None) -> dict[str, Any]:
     return thing if own is None else thing | {"id": own}
 
 
-def _refused(record: Record) -> Record:
-    raise Invalid("this installation has no place for it")
+def _prompt(record: Record) -> Record:
+    needs_an_answer(record["expected_output"], record["tool_calls"])
+    return record
 
 
 _KINDS: Mapping[str, tuple[Callable[[], Schema], Callable[[Record], Record]]] = {
     "services": (lambda: NewService(exclude=("api_key",)), _as_it_is),
     "user_mappings": (NewMapping, _as_it_is),
     "groups": (NewGroup, lambda record: record | {"members": sorted(set(record["members"]))}),
-    "training_prompts": (AnyRecord, _refused),
-    "training_workers": (AnyRecord, _refused),
+    "training_prompts": (NewPrompt, _prompt),
+    "training_workers": (WorkerRecord, _as_it_is),
     "site_config": (SettingRecord, _as_it_is),
     "users": (UserRecord, _as_it_is),
     "api_keys": (KeyRecord, _timed),

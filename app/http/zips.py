@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -56,3 +56,15 @@ def copied(path: Path, write: Callable[[bytes], object], sink: Sink) -> Iterator
 
         while offload(copy):
             yield sink.take()
+
+
+def archived(files: Mapping[str, tuple[Path, int]], moment: datetime) -> Iterator[bytes]:
+    """A zip of files (each with its size) by their paths in it, in pieces."""
+    sink = Sink()
+    # Stored: what is sent so does not get smaller.
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
+        for path, (file, size_bytes) in files.items():
+            with archive.open(entry(path, size_bytes, moment), "w") as out:
+                yield from copied(file, out.write, sink)
+            yield sink.take()
+    yield sink.take()

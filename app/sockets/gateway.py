@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -9,15 +10,19 @@ from flask import g
 
 from app import context
 from app.api.gateway_system import collect
+from app.finetuning import progress_of
 from app.http.access import OPERATOR, SIGNED_IN
 from app.sockets import frames
-from app.sockets.feeds import Clock, conversation, socket
+from app.sockets.feeds import UNKNOWN, Clock, conversation, socket
 from models import log_stream
 from models.base import iso, utc_now
+from models.errors import NotFound
+from models.llm import sessions
 
 SYSTEM_SECONDS = 2.0
 # Lines from before that are shown first.
 LINES = 50
+_ENDED = ("completed", "failed", "cancelled")
 
 
 @socket("/ws/system", allowed=SIGNED_IN, surface="gateway")
@@ -42,6 +47,29 @@ def logs(ws: Any) -> None:
         for batch in conversation(ws, subscription, Clock(math.inf), _heard):
             if lines := [line for news in batch for line in news["lines"]]:
                 frames.send(ws, *map(frames.bare, lines))
+
+
+@socket("/ws/training/<session_id>", allowed=OPERATOR, surface="gateway")
+def training(ws: Any, session_id: str) -> None:
+    """How far a training session is: at once, on each change, and every two seconds; closed when it has ended."""
+    here = context.current()
+    with here.hub.subscribed(session_id) as subscription:
+        told: dict[str, Any] = {}
+        clock = Clock(SYSTEM_SECONDS)
+        for _ in itertools.chain([[]], conversation(ws, subscription, clock, _heard)):
+            clock.strikes()
+            try:
+                with here.database.snapshot() as session:
+                    now = progress_of(session, sessions.get(session, session_id, visible_to=None))
+            except NotFound as fault:
+                ws.close(UNKNOWN, fault.message[:120])
+                return
+            if now != told:
+                told = now
+                frames.send(ws, frames.bare(now))
+            if now["status"] in _ENDED:
+                ws.close(1000, "The training has ended.")
+                return
 
 
 def _figures(here: context.Context) -> bytes:

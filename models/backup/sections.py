@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from models.backup.awaited import TrainingPrompts, TrainingWorkers
 from models.backup.curricula import Curricula
 from models.backup.people import Groups, UserMappings
 from models.backup.pronunciations import Pronunciations
 from models.backup.section import Section
 from models.backup.services import Services
 from models.backup.site import SiteConfig
+from models.backup.training import TrainingPrompts, TrainingWorkers
 from models.backup.users import ApiKeys, Users
 from models.backup.wake_models import WakeModels
 

@@ -13,6 +13,7 @@ from models import cleanups, webhooks
 from models.deployment_plans import KIND as DEPLOYMENT
 from models.jobs.lifecycle import lock_items
 from models.jobs.tables import ENDED, Job
+from models.llm import sessions as llm_sessions
 from models.speech_pins import SpeechPin
 from models.webhooks import WebhookDelivery
 
@@ -36,6 +37,7 @@ def remove(session: Session, ids: Collection[str], *, days: int) -> int:
     lock_items(session, Job.id.in_(ids))
     held = select(Job.id, Job.items_total + 1).where(Job.id.in_(ids), _over(days)).order_by(Job.id)
     found = [OldJob(*row) for row in session.execute(held.with_for_update(of=Job, skip_locked=True))]
+    llm_sessions.outlive(session, [job.id for job in found])
     session.execute(delete(Job).where(Job.id.in_([job.id for job in found])))
     return sum(job.rows for job in found)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +21,10 @@ from models.registry import Base
 from models.wake_models import WakeModel
 from models.workers import Worker
 from tasks import submit
-from tests import backups
+from tests import backups, tuning
 from tests.alexa import keep_model
 from tests.conftest import CLIENT_KEY, PASSWORD
+from tests.described import DescribedClient
 from tests.microphone import KEY, Microphone, Open
 from tests.web import Web
 
@@ -80,6 +83,18 @@ def filled(client: FlaskClient, admin: dict[str, str]) -> FlaskClient:
     """A test client of an installation in which something of everything is configured."""
     backups.fill(client, admin)
     return client
+
+
+@pytest.fixture
+def tuned(configured: Settings, clean: None, tmp_path: Path) -> Iterator[FlaskClient]:
+    """A test client of an installation that has a base model."""
+    from app import create_app
+
+    app = create_app(dataclasses.replace(configured, llm_models=tuning.base(tmp_path / "bases")))
+    app.test_client_class = DescribedClient
+    yield app.test_client()
+    app.extensions["voiceworks"].hub.stop()
+    app.extensions["voiceworks"].database.dispose()
 
 
 @pytest.fixture

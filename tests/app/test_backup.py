@@ -68,7 +68,7 @@ def test_an_export_that_names_none_has_all_but_what_is_large(client: FlaskClient
 def test_the_preview_counts_what_an_export_has(filled: FlaskClient, admin: Headers) -> None:
     counted = filled.get("/api/backup/preview", headers=admin).get_json()
     assert counted == export(filled, admin, **dict.fromkeys(counted, True))["counts"]
-    assert counted == counted | {"services": 2, "curricula": 1, "training_prompts": 0}
+    assert counted == counted | {"services": 2, "curricula": 1, "training_prompts": 2}
 
 
 def test_no_file_has_an_id(filled: FlaskClient, admin: Headers) -> None:

@@ -138,7 +138,9 @@ TOOL = {"name": "lights", "description": "Switches lights", "path": "/lights"}
         ({"curricula": [{**COURSE, "content": [{"text": "T"}]}]}, ["curricula[0] 'C'", "content[0].title"]),
         ({"curricula": [{**COURSE, "owner": "nobody"}]}, ["curricula 'C", "owner", "'nobody'"]),
         ({"wake_models": [{"files": {"onnx": {"content": "%"}}}]}, ["wake_models[0]", "onnx", "base64"]),
-        ({"training_prompts": [{"name": "P"}]}, ["training_prompts[0]", "no place"]),
+        ({"training_prompts": [{"name": "P"}]}, ["training_prompts[0] 'P'", "user_input"]),
+        ({"training_prompts": [{"name": "P", "user_input": "q"}]}, ["training_prompts[0] 'P'", "expected_output"]),
+        ({"training_workers": [{"name": "w", "drained": "so"}]}, ["training_workers[0] 'w'", "drained", "'so'"]),
     ],
 )
 def test_what_cannot_be_taken_is_named(

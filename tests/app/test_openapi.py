@@ -29,6 +29,9 @@ SESSION = {
     *("user_id", "curriculum_id", "topic_id", "voice_id", "provider", "speed", "config"),
     *("segment_index", "offset_ms", "playback_position", "is_playing"),
 }
+PROMPT = {
+    *("name", "category", "system_prompt", "user_input", "expected_output", "tool_calls", "history", "tags"),
+}
 # What a body says, by its endpoint; the rest take none.
 BODIES = {
     "POST /api/services": {"name", "type", "url", "api_key", "enabled", "config"},
@@ -36,7 +39,7 @@ BODIES = {
     "POST /api/users/mappings": {"canonical_name", "email", "service_mappings"},
     "PUT /api/users/mappings/{mapping_id}": {"canonical_name", "email", "service_mappings"},
     "POST /api/groups": {"name", "description", "tool_permissions", "members"},
-    "PUT /api/groups/{group_id}": {"name", "description", "tool_permissions"},
+    "PUT /api/groups/{group_id}": {"name", "description", "tool_permissions", "members"},
     "PUT /api/groups/{group_id}/permissions": {"tools"},
     "PUT /api/groups/{group_id}/members": {"members"},
     "PUT /api/site-config": {"site_name"},
@@ -48,6 +51,11 @@ BODIES = {
         *("version", "data", "options", "passphrase", "snapshot", "checksums", "counts", "secrets", "created_at"),
         *("generator", "sections"),
     },
+    "POST /api/training/prompts": PROMPT,
+    "PUT /api/training/prompts/{prompt_id}": PROMPT,
+    "POST /api/training/sessions": {"name", "description", "base_model", "config"},
+    "POST /api/training/sessions/{session_id}/start": {"worker_id", "prompt_ids"},
+    "POST /api/training/workers/{worker_id}/drain": {"drained"},
     "POST /api/mcp/tools/{name}": {"arguments", "service_id", "confirmation_token"},
     "POST /api/tasks/request": {"agent_id"},
     "POST /api/tasks/{task_id}/heartbeat": {"agent_id"},
@@ -93,6 +101,10 @@ QUERIES = {
     "GET /api/mcp/history": {"limit", "offset", "status", "tool_name", "user"},
     "GET /api/mcp/statistics": {"days"},
     "GET /api/services/{service_id}/health": {"limit", "offset"},
+    "GET /api/training/prompts": {"category", "tag", "limit", "offset"},
+    "POST /api/training/prompts/import": {"format"},
+    "GET /api/training/prompts/export": {"format"},
+    "GET /api/training/sessions": {"limit", "offset"},
     "GET /api/tasks/available/count": {"agent_id"},
     "GET /api/transcription/tasks": {"limit", "state", "offset"},
     "GET /api/transcription/agents": {"limit", "offset"},

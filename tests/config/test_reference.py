@@ -8,9 +8,10 @@ from pathlib import Path
 from config import reference, settings
 
 ROOT = Path(__file__).parents[2]
-# How our source asks the environment for something, or names what is asked for elsewhere.
+# How our source asks the environment for something, or names what is asked for elsewhere; what it sets is for others.
 _ASKED = re.compile(
-    r'os\.environ(?:\.get\(|\[)"([A-Z_]+)"|"([A-Z_]+)" (?:not )?in os\.environ|"(WORKER_[A-Z_]+)"|"(CUDA_[A-Z_]+)"'
+    r'os\.environ(?:\.get\(|\[)"([A-Z_]+)"(?!\] = )|"([A-Z_]+)" (?:not )?in os\.environ'
+    r'|"(WORKER_[A-Z_]+)"|"(CUDA_[A-Z_]+)"'
 )
 
 

@@ -68,6 +68,9 @@ HERE = {
     "GET /api/curriculum/{id}/export",
     "POST /api/test/file",
     "POST /api/test/device",
+    "GET /api/training/base-models",
+    "GET /api/training/sessions/{id}",
+    "GET /api/training/workers",
 }
 
 

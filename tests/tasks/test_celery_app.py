@@ -48,6 +48,7 @@ def test_an_unknown_kind_is_not_found_naming_those_there_are() -> None:
 
 # What waits for others must not hold up upkeep, nor what fetches files those who tell others.
 ELSEWHERE = {
+    "services.check": "io",
     "outbox.deliver": "io",
     "transcription.deliver": "io",
     "transcription.sync": "imports",

@@ -460,13 +460,17 @@ def test_a_worker_that_is_asked_to_stop_leaves_its_training_to_the_next(
 
 def test_a_worker_without_what_training_needs_takes_no_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    worker._refuse_unable(["io", "wakeword"])
+    assert worker._unable(["io", "wakeword"]) == {}
     monkeypatch.delenv(TRAINER)
-    worker._refuse_unable(["io", "listen"])
+    assert worker._unable(["io", "listen"]) == {}
+    assert "`make train`" in worker._unable(["io", "wakeword"])["wakeword"]
     with pytest.raises(SystemExit, match=r"needs torch.*`make train`"):
-        worker._refuse_unable(["wakeword"])
+        worker._unable(["wakeword"])
+    # An installation of yesterday: what wake words need is there, what language models need is not yet.
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if name == "torch" else None)
+    assert set(worker._unable(["wakeword", "llm"])) == {"llm"}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
-    worker._refuse_unable(["wakeword"])
+    assert worker._unable(["wakeword", "llm"]) == {}
 
 
 def test_the_models_names_are_found_after_a_training(process: Process, database: Database) -> None:
