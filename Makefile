@@ -40,7 +40,8 @@ gpu: $(STAMPS)/run $(STAMPS)/gpu ## Install what speaks and trains on an NVIDIA 
 # --- Check -----------------------------------------------------------------------------------------------------------
 # make test ARGS="-k jobs" passes ARGS on to pytest; with ARGS="-n 0" everything runs in one process, and can be debugged.
 
-AT_ONCE := -n logical --maxprocesses 4 --max-worker-restart 0 --no-loadscope-reorder
+# One more than there are cores: most tests wait for servers most of their time.
+AT_ONCE := -n $(shell $(PYTHON) -c 'import os; print(min(4, (os.cpu_count() or 1) + 1))') --max-worker-restart 0 --no-loadscope-reorder
 
 test: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/dev $(STAMPS)/reference ## Lint, then the tests that need neither a GPU nor much time
 	@$(MAKE) lint
