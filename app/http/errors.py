@@ -35,7 +35,6 @@ _CODES = {
     416: "range_not_satisfiable",
     422: "validation_error",
     429: "rate_limited",
-    502: "upstream_error",
     503: "unavailable",
 }
 

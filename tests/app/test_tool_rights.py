@@ -34,7 +34,6 @@ PATTERNS = st.sampled_from(
         "_search",
         "p*h",
         "**",
-        "plex.search",
     ]
 )
 GROUPS = st.lists(
