@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from sqlalchemy.orm import Session
 
@@ -61,10 +63,15 @@ def _of_types() -> Mapping[str, Tool]:
 
 
 def _declared(service: Service) -> dict[str, Offered]:
-    kind = types().get(service.type)
-    if kind is None or not service.config:
+    if not service.config:
         return {}
-    return {
-        tool.name: Offered(replace(tool, service_type=service.type), service.enabled, declared_by=service)
-        for tool in kind.declared(service.config)
-    }
+    tools = _tools_of(service.type, json.dumps(service.config))
+    return {tool.name: Offered(tool, service.enabled, declared_by=service) for tool in tools}
+
+
+@lru_cache(maxsize=256)
+def _tools_of(type_name: str, config: str) -> tuple[Tool, ...]:
+    # Kept with what they check arguments by, which takes longer to make than a call.
+    kind = types().get(type_name)
+    declared = kind.declared(json.loads(config)) if kind is not None else ()
+    return tuple(replace(tool, service_type=type_name) for tool in declared)
