@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from models import accounts, users
+from models import accounts, unique, users
 from models.accounts import Account, ApiKey
 from models.backup.section import Change, Key, Record, Section, Stored, moment, number_copies
 from models.base import iso, new_id
-from models.gateway import unique
 
 # No hash of anything: nobody signs in until there is a password.
 _NO_PASSWORD = "!"

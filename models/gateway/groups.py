@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from models import unique
 from models.errors import Invalid, NotFound
-from models.gateway import people, unique
+from models.gateway import people
 from models.gateway.tables import Group, GroupMember, UserMapping
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.orm import Session
 
+from models import unique
 from models.accounts import Account
 from models.errors import NotFound
-from models.gateway import unique
 from models.gateway.tables import UserMapping
 
 

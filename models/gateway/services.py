@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import case, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from models import unique
 from models.base import utc_now
 from models.errors import Conflict, Invalid, NotFound
-from models.gateway import unique, vault
+from models.gateway import vault
 from models.gateway.tables import Service, ServiceCheck
 
 # So often the clock looks; a look ends long before.

@@ -9,8 +9,8 @@ from sqlalchemy import Integer, Text, any_, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
+from models import unique
 from models.errors import Conflict, Invalid, NotFound
-from models.gateway import unique
 from models.llm.tables import TrainingPrompt
 
 

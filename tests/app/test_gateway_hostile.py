@@ -100,12 +100,16 @@ def test_what_is_kept_of_a_call_is_bounded_and_nothing_of_one_that_was_not_to_be
         assert last(client, admin)["arguments"] == {}
 
 
-@pytest.mark.parametrize("body", [{"x" * 2**20: [0] * 1500}, {"a": [0] * 1_200_000}], ids=["long name", "many"])
+@pytest.mark.parametrize(
+    ("body", "everybody"),
+    [({"x" * 2**20: [0] * 1500}, 400), ({"a": [0] * 1_200_000}, 413)],
+    ids=["long name", "many"],
+)
 def test_a_body_of_everybodys_is_small_and_that_of_others_is_read_without_a_bomb(
-    client: FlaskClient, admin: dict[str, str], body: dict[str, Any]
+    client: FlaskClient, admin: dict[str, str], body: dict[str, Any], everybody: int
 ) -> None:
     began = time.process_time()
-    assert client.post("/api/auth/login", json=body).status_code in (400, 413)
+    assert client.post("/api/auth/login", json=body).status_code == everybody
     refused = client.post("/api/groups", json=body, headers=admin)
     assert refused.status_code == 422
     assert len(refused.data) < 5000
