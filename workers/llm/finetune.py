@@ -12,35 +12,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from workers.errors import WorkError
 from workers.llm import plan as plans
-from workers.llm.process import alone, exhausted
+from workers.llm.process import alone, main
 from workers.saying import REPORT_SECONDS, Voice
 
 if TYPE_CHECKING:
     from workers.llm.course import Step
-
-
-def main() -> int:
-    """Fine-tunes; 0 when everything is in ``out``."""
-    voice = Voice.alone_on_stdout()
-    folder = Path(sys.argv[1])
-    if (folder / "out").exists():
-        voice.say(type="done")
-        return 0
-    try:
-        _make(folder, voice)
-    except WorkError as fault:
-        voice.say(type="failed", code=fault.code, message=fault.message)
-        return 1
-    except (MemoryError, OSError, RuntimeError, ImportError) as fault:
-        if not exhausted(fault):
-            raise
-        message = "The memory does not suffice: a smaller batch_size, max_seq_length or base model needs less."
-        voice.say(type="failed", code="out_of_memory", message=message)
-        return 1
-    voice.say(type="done")
-    return 0
 
 
 def _make(folder: Path, voice: Voice) -> None:
@@ -75,4 +52,9 @@ def _make(folder: Path, voice: Voice) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(
+        main(
+            _make,
+            exhausted_by="The memory does not suffice: a smaller batch_size, max_seq_length or base model needs less.",
+        )
+    )

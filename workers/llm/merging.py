@@ -12,33 +12,12 @@ import shutil
 import sys
 from pathlib import Path
 
-from workers.errors import BadInput, WorkError
+from workers.errors import BadInput
 from workers.llm.plan import FILE, base_of
-from workers.llm.process import alone, exhausted
+from workers.llm.process import alone, main
 from workers.saying import Voice
 
 _DTYPES = ("float32", "bfloat16")
-
-
-def main() -> int:
-    """Merges; 0 when everything is in ``out``."""
-    voice = Voice.alone_on_stdout()
-    folder = Path(sys.argv[1])
-    if (folder / "out").exists():
-        voice.say(type="done")
-        return 0
-    try:
-        _merge(folder, voice)
-    except WorkError as fault:
-        voice.say(type="failed", code=fault.code, message=fault.message)
-        return 1
-    except (MemoryError, OSError, RuntimeError, ImportError) as fault:
-        if not exhausted(fault):
-            raise
-        voice.say(type="failed", code="out_of_memory", message="The memory does not suffice for the base model.")
-        return 1
-    voice.say(type="done")
-    return 0
 
 
 def _merge(folder: Path, voice: Voice) -> None:
@@ -83,4 +62,4 @@ def _merge(folder: Path, voice: Voice) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(_merge, exhausted_by="The memory does not suffice for the base model."))

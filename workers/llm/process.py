@@ -5,13 +5,41 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import sys
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+
+from workers.errors import WorkError
+from workers.saying import Voice
 
 _M_MMAP_THRESHOLD = -3
 _KEPT_BYTES_MAX = 4 << 20
 
 # What torch and those around it say where an allocation fails.
 _SAID = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
+
+
+def main(make: Callable[[Path, Voice], None], exhausted_by: str) -> int:
+    """The life of such a process: 0 when everything is in ``out`` of the folder that it is started with.
+
+    ``exhausted_by`` says what needs less memory, for when that does not suffice.
+    """
+    voice = Voice.alone_on_stdout()
+    folder = Path(sys.argv[1])
+    try:
+        if not (folder / "out").exists():
+            make(folder, voice)
+    except WorkError as fault:
+        voice.say(type="failed", code=fault.code, message=fault.message)
+        return 1
+    except (MemoryError, OSError, RuntimeError, ImportError) as fault:
+        if not exhausted(fault):
+            raise
+        voice.say(type="failed", code="out_of_memory", message=exhausted_by)
+        return 1
+    voice.say(type="done")
+    return 0
 
 
 def alone(threads: int, *, downloads: bool) -> None:
