@@ -10,9 +10,8 @@ from models.gateway import calls, services
 from models.gateway.services import Look
 from models.gateway.tables import Service
 from tasks.process import Process, current
-from workers.clients.looking import LOOK_SECONDS, look
+from workers.clients.looking import look_at
 from workers.clients.networks import Networks
-from workers.clients.types import connect, kind_of
 
 log = logging.getLogger(__name__)
 
@@ -34,16 +33,8 @@ def check() -> None:
 
 def _look_at(process: Process, service: Service) -> None:
     try:
-        client = connect(
-            service.type,
-            name=service.name,
-            url=service.url,
-            key=services.key_of(service, process.settings.secret_key),
-            config=service.config,
-            networks=Networks(process.settings.service_networks),
-            longest_seconds=LOOK_SECONDS,
-        )
-        found = look(kind_of(service.type), client)
+        key = services.key_of(service, process.settings.secret_key)
+        found = look_at(service, key=key, networks=Networks(process.settings.service_networks))
         seen = Look(found.healthy, found.response_time_ms, found.problem)
     except ModelError as fault:
         seen = Look(False, None, fault.message)

@@ -21,10 +21,10 @@ from models.gateway import services
 from models.gateway.services import Look
 from models.gateway.tables import Service, ServiceCheck
 from models.gateway.vault import Unreadable
-from workers.clients.looking import LOOK_SECONDS, Found, look
+from workers.clients.looking import Found, look_at
 from workers.clients.networks import Networks
 from workers.clients.service import LONGEST_SECONDS
-from workers.clients.types import connect, kind_of, types
+from workers.clients.types import kind_of, types
 from workers.errors import BadInput
 
 blueprint = SurfaceBlueprint("services", surface=GATEWAY, description="Outside services")
@@ -205,16 +205,7 @@ def _looked(here: context.Context, service: Service) -> Found:
         key = services.key_of(service, here.settings.secret_key)
     except Unreadable as fault:
         return Found(False, 0, fault.message)
-    client = connect(
-        service.type,
-        name=service.name,
-        url=service.url,
-        key=key,
-        config=service.config,
-        networks=Networks(here.settings.service_networks),
-        longest_seconds=LOOK_SECONDS,
-    )
-    return look(kind_of(service.type), client)
+    return look_at(service, key=key, networks=Networks(here.settings.service_networks))
 
 
 def _stored(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -181,11 +181,8 @@ def _run(here: Context, asked: Call, tool: Tool, service: Service, names: Mappin
             code="upstream_unavailable",
         )
     client = connect(
-        service.type,
-        name=service.name,
-        url=service.url,
+        service,
         key=services.key_of(service, here.settings.secret_key),
-        config=service.config,
         networks=Networks(here.settings.service_networks),
         on_behalf_of=names.get(service.name) or names.get(service.type),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from tests.outside.server import KEY
@@ -24,9 +25,8 @@ def client_of(
 ) -> Client:
     """A client of a service of that type, called "mine"."""
     said = {"timeout_seconds": seconds} | dict(config or {})
-    return connect(
-        kind, name="mine", url=url, key=key, config=said, networks=networks or Networks(), on_behalf_of=on_behalf_of
-    )
+    mine = SimpleNamespace(name="mine", type=kind, url=url, config=said)
+    return connect(mine, key=key, networks=networks or Networks(), on_behalf_of=on_behalf_of)
 
 
 def tool_of(name: str) -> Tool:

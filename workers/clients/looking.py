@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from workers.clients.networks import Networks
 from workers.clients.service import Client, ServiceError
 from workers.clients.service_type import ServiceType
+from workers.clients.types import Reached, connect, kind_of
 from workers.errors import BadInput
 
 # Whoever takes longer to say that it is well is not.
@@ -20,6 +22,11 @@ class Found:
     healthy: bool
     response_time_ms: int
     problem: str | None = None
+
+
+def look_at(service: Reached, *, key: str | None, networks: Networks) -> Found:
+    """What is found of a service now, within ``LOOK_SECONDS``."""
+    return look(kind_of(service.type), connect(service, key=key, networks=networks, longest_seconds=LOOK_SECONDS))
 
 
 def look(kind: ServiceType, client: Client) -> Found:

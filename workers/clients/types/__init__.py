@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from workers.clients.networks import Networks
 from workers.clients.service import LONGEST_SECONDS, TIMEOUT_SECONDS, Client, Place
@@ -33,27 +33,45 @@ def kind_of(name: str) -> ServiceType:
     return types().get(name) or types()["generic_http"]
 
 
+class Reached(Protocol):
+    """A service as it is stored."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    @property
+    def type(self) -> str:
+        """Of which type it is."""
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What its type reads."""
+
+
 def connect(
-    type_name: str,
+    service: Reached,
     *,
-    name: str,
-    url: str,
     key: str | None,
-    config: Mapping[str, Any],
     networks: Networks,
     longest_seconds: float = LONGEST_SECONDS,
     on_behalf_of: str | None = None,
 ) -> Client:
-    """What asks a service of that type; no request lasts longer than ``longest_seconds``.
+    """What asks a service; no request lasts longer than ``longest_seconds``.
 
     ``on_behalf_of`` is what whoever calls is called there, where somebody said so.
     """
+    config = service.config
     place = Place(
-        name=name,
-        url=url,
+        name=service.name,
+        url=service.url,
         networks=networks,
         key=key,
-        key_in=kind_of(type_name).key_in(config),
+        key_in=kind_of(service.type).key_in(config),
         verify_tls=bool(config.get("verify_tls", True)),
         timeout_seconds=min(longest_seconds, float(config.get("timeout_seconds", TIMEOUT_SECONDS))),
     )
