@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from models.accounts import Caller
 from models.base import iso, utc_now
 from models.errors import Conflict, Invalid, Unavailable
 from models.jobs.tables import PAUSED, QUEUED, RUNNING
-from models.llm import prompts, sessions, workers
+from models.llm import curves, prompts, sessions, workers
 from models.llm.sessions import Found
+from models.llm.tables import TrainingPrompt
 from models.llm.workers import LANE, lane_of
 from models.workers import Worker
 from tasks import submit
@@ -42,7 +44,13 @@ def check_base(base_id: str) -> None:
 
 
 def start(
-    here: Context, caller: Caller, session_id: str, *, worker_id: int | None, prompt_ids: list[int] | None
+    here: Context,
+    caller: Caller,
+    session_id: str,
+    *,
+    worker_id: int | None,
+    prompt_ids: list[int] | None,
+    callback_url: str | None,
 ) -> None:
     """Begins a session's training: what it learns from is frozen, and its job queued.
 
@@ -66,10 +74,8 @@ def start(
                 lane=LANE,
             )
         chosen = prompts.chosen(session, prompt_ids)
-    base = _base(here, found.row.base_model)
-    rows = [{"prompt_id": each.id, "messages": kept(each).messages} for each in chosen]
-    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-    stored = offload(here.files.put, content)
+    base = base_of(here, found.row.base_model)
+    stored = frozen(here, chosen)
     dataset = {"file": stored, "sha256": stored, "prompt_ids": [each.id for each in chosen]}
     with here.database.transaction() as session:
         sessions.begin(session, session_id, worker_id=worker_id, dataset=dataset)
@@ -79,11 +85,19 @@ def start(
             lane=LANE if worker_id is None else lane_of(worker_id),
             params={"base_model": base, "rows": stored},
             account_id=caller.account_id,
+            callback_url=callback_url,
             job_id=session_id,
         )
 
 
-def _base(here: Context, base_id: str) -> dict[str, Any]:
+def frozen(here: Context, chosen: Sequence[TrainingPrompt]) -> str:
+    """The stored file of what is learned from these prompts, which nobody changes any more."""
+    rows = [{"prompt_id": each.id, "messages": kept(each).messages} for each in chosen]
+    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    return offload(here.files.put, content)
+
+
+def base_of(here: Context, base_id: str) -> dict[str, Any]:
     """A base model as a plan names it.
 
     Raises:
@@ -131,8 +145,8 @@ def shown(found: Found) -> dict[str, Any]:
 def progress_of(session: Session, found: Found) -> dict[str, Any]:
     """How far a session is, as its status and its socket show it."""
     row, job = found.row, found.job
-    curve = row.detail.get("loss_history") or [{}]
-    last, at_work = curve[-1], job is not None and job.state == RUNNING
+    last = curves.last(session, row.id) or {}
+    at_work = job is not None and job.state == RUNNING
     worker = session.get(Worker, job.lease_node) if job is not None and at_work and job.lease_node else None
     return {
         "session_id": row.id,
@@ -168,6 +182,9 @@ def _eta_seconds(found: Found) -> int | None:
 
 def _error(found: Found) -> dict[str, Any] | None:
     job = found.job
-    if job is None or job.error_code is None or found.status not in ("failed", "queued"):
+    if found.status not in ("failed", "queued"):
         return None
-    return {"code": job.error_code.upper(), "message": job.error_message}
+    if job is None:
+        error = found.row.error
+        return error and {"code": error["code"].upper(), "message": error["message"]}
+    return {"code": job.error_code.upper(), "message": job.error_message} if job.error_code else None

@@ -6,8 +6,10 @@ because the row may be about to be written.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import shutil
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +20,12 @@ from pathlib import Path
 # Far longer than the time between writing a file and committing its row.
 GRACE_SECONDS = 3600.0
 _NAMES_AT_ONCE = 1000
+# Another disk, or one that knows no links, or not for others' files.
+_NO_LINK = (errno.EXDEV, errno.EPERM, errno.EACCES, errno.EMLINK, errno.ENOTSUP)
 
 
 class FileStore:
-    """put, path, size, exists, remove, and three for cleaning up. Object storage could stand behind the same."""
+    """put, take, path, size, exists, remove, and three for cleaning up. Object storage could stand behind the same."""
 
     def __init__(self, root: Path) -> None:
         # Made before it is resolved: a link that leads nowhere, as to a disk that is away, is an error.
@@ -42,7 +46,35 @@ class FileStore:
         Raises:
             OSError: the disk is full or broken; nothing is left behind.
         """
-        name = hashlib.sha256(content).hexdigest()
+
+        def write(draft: Path) -> None:
+            with draft.open("xb") as file:
+                file.write(content)
+
+        return self._kept(hashlib.sha256(content).hexdigest(), write)
+
+    def take(self, path: Path) -> str:
+        """The name under which a file of any size is now kept, durably; nobody may write to it any more.
+
+        Raises:
+            OSError: the disk is full or broken; nothing is left behind.
+        """
+
+        def write(draft: Path) -> None:
+            try:
+                # On the same disk it is there already.
+                draft.hardlink_to(path)
+                # However long ago it was made: a sweep must not take it before its row is there.
+                os.utime(draft)
+            except OSError as fault:
+                if fault.errno not in _NO_LINK:
+                    raise
+                shutil.copyfile(path, draft)
+
+        with path.open("rb") as file:
+            return self._kept(hashlib.file_digest(file, "sha256").hexdigest(), write)
+
+    def _kept(self, name: str, write: Callable[[Path], None]) -> str:
         target = self.path(name)
         if target.exists():
             # Fresh again: a sweep must not take what a row is about to point to.
@@ -50,19 +82,17 @@ class FileStore:
             return name
         if not target.parent.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            _sync_folder(self._root)
+            _sync(self._root)
         draft = self._unfinished / f"{name}.{os.getpid()}.{time.monotonic_ns()}"
         try:
-            with draft.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+            write(draft)
+            _sync(draft)
             draft.replace(target)
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
         # The name itself is durable only once its folder is.
-        _sync_folder(target.parent)
+        _sync(target.parent)
         return name
 
     def path(self, name: str) -> Path:
@@ -128,8 +158,9 @@ def _older(paths: Iterable[Path], than: float) -> Iterator[Path]:
                 yield path
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Everything of a file, or the names in a folder, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

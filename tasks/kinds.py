@@ -43,6 +43,11 @@ KINDS: dict[str, Kind] = {
         Kind("wakeword.train", "tasks.wakeword:train", id_prefix="train_", attempts=5),
         Kind("wakeword.negatives", "tasks.wakeword:negatives", id_prefix="negatives_", admin_only=True),
         Kind("llm.finetune", "tasks.llm_training:finetune", id_prefix="ft_", attempts=5),
+        Kind("llm.merge", "tasks.llm_merging:merge", id_prefix="merge_"),
+        # An Ollama that is being started or is busy gets a quarter of an hour.
+        Kind("llm.handover", "tasks.llm_handover:hand_over", id_prefix="handover_", attempts=5),
+        # Somebody waits to see what a training would learn from.
+        Kind("llm.preview", "tasks.llm_previewing:preview", live=True, id_prefix="preview_", lease_seconds=10.0),
         # Somebody waits to hear whether a word is in a file.
         Kind("wakeword.listen", "tasks.wake_listen:listen", live=True, id_prefix="listen_", lease_seconds=10.0),
         Kind("transcription.import", "tasks.transcription:import_batch", id_prefix="transcripts_"),

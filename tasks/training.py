@@ -32,6 +32,10 @@ WARNINGS_SHOWN = 50
 Note = Callable[[Session, Job, Mapping[str, Any]], None]
 
 
+def _held(session: Session, job: Job, detail: Mapping[str, Any]) -> None:
+    units.hold(session, job)
+
+
 class Training:
     """Runs ``module`` on a folder, and keeps what it tells in ``detail`` by ``note``.
 
@@ -44,11 +48,11 @@ class Training:
         folder: Path,
         *,
         module: str,
-        detail: Mapping[str, Any],
-        note: Note,
-        hear: Callable[[dict[str, Any], Mapping[str, Any]], None],
+        detail: Mapping[str, Any] | None = None,
+        note: Note = _held,
+        hear: Callable[[dict[str, Any], Mapping[str, Any]], None] = lambda detail, message: None,
     ) -> None:
-        self.detail: dict[str, Any] = dict(detail)
+        self.detail: dict[str, Any] = dict(detail or {})
         self._work = work
         self._folder = folder
         self._module = module

@@ -76,7 +76,11 @@ def main() -> int:
     note_start(folder)
     plan = json.loads((folder / "plan.json").read_text())
     assert Path(plan["base_model"]["cache"]).is_absolute()
+    if "adapter" in plan:
+        return merge(folder, plan)
     rows = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
+    if plan["name"] == "preview":
+        return preview(folder, plan, rows)
     asked = os.environ.get("STAND_IN") or plan["name"].partition("do: ")[2]
     act, _, where = asked.partition(" ")
     if act == "refuse":
@@ -98,6 +102,51 @@ def main() -> int:
             train(folder, act, where)
         time.sleep(0.02)
     write(folder, report(plan, rows))
+    say(type="done")
+    return 0
+
+
+def merge(folder: Path, plan: dict[str, Any]) -> int:
+    """The adapter as it was given, called a model; hangs and dies as told."""
+    asked = os.environ.get("STAND_IN", "")
+    say(type="phase", phase="Merging", progress=0.5)
+    if asked == "hang Merging":
+        (folder / "hangs").touch()
+        time.sleep(600)
+    if asked == "die Merging" and not (folder / "died").exists():
+        (folder / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if asked == "refuse":
+        say(type="failed", code="adapter_mismatch", message="The adapter does not fit.")
+        return 1
+    draft = folder / "out.part"
+    draft.mkdir(exist_ok=True)
+    learned = (folder / plan["adapter"] / "adapter_model.safetensors").read_bytes()
+    (draft / "model.safetensors").write_bytes(plan["dtype"].encode() + b" of " + learned)
+    (draft / "config.json").write_text(json.dumps({"base": plan["base_model"]}))
+    (draft / "README.md").write_text((folder / "report.json").read_text())
+    draft.rename(folder / "out")
+    say(type="done")
+    return 0
+
+
+def shown(row: dict[str, Any]) -> dict[str, Any]:
+    question, answer = (message["content"] for message in row["messages"])
+    counted = {"tokens": 2, "prompt_tokens": 1, "truncated": False, "held_out": False}
+    return {"prompt_id": row["prompt_id"], "text": question + answer, "learned": answer} | counted
+
+
+def preview(folder: Path, plan: dict[str, Any], rows: list[dict[str, Any]]) -> int:
+    """The rows as they are, or a refusal."""
+    asked = os.environ.get("STAND_IN", "")
+    if asked == "refuse":
+        say(type="failed", code="rows_too_long", message="Every prompt is longer than 8 tokens.")
+        return 1
+    draft = folder / "out.part"
+    draft.mkdir()
+    told = {"prompts": [shown(row) for row in rows], "data_stats": stats(len(rows)), "warnings": [json.dumps(plan["config"])]}
+    (draft / "preview.json").write_text(json.dumps(told))
+    draft.rename(folder / "out")
     say(type="done")
     return 0
 

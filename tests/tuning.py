@@ -13,13 +13,15 @@ from typing import Any
 
 from flask.testing import FlaskClient
 from sqlalchemy import delete
+from sqlalchemy.orm import undefer
 
 from config.child import Child
 from config.settings import Settings
 from models.db import Database
 from models.files import FileStore
+from models.jobs import work
 from models.jobs.tables import Job
-from models.llm import sessions, workers
+from models.llm import curves, sessions, workers
 from models.llm.tables import TrainingSession
 from models.workers import Worker
 from tests import llm_trainer, making, waking
@@ -127,9 +129,27 @@ def queued(database: Database, files: FileStore, *, name: str = "session", **fie
 
 
 def stored(database: Database, session_id: str) -> TrainingSession:
-    """A session's row."""
+    """A session's row, with all that is told of it."""
     with database.transaction() as session_:
-        return session_.get_one(TrainingSession, session_id)
+        return session_.get_one(TrainingSession, session_id, options=[undefer(TrainingSession.detail)])
+
+
+def curve(database: Database, session_id: str) -> list[dict[str, Any]]:
+    """A session's points."""
+    with database.transaction() as session_:
+        return curves.whole(session_, session_id)
+
+
+def complete(database: Database, files: FileStore, session_id: str) -> Job:
+    """A session that a worker has trained."""
+    with database.transaction() as session_:
+        job = work.claim_job(session_, session_id, node="tune@here", lease_seconds=60)
+        assert job is not None
+        content = b"adapter of " + session_id.encode()
+        result = {"adapter_model.safetensors": {"file": files.put(content), "size_bytes": len(content)}}
+        sessions.complete(session_, job, detail={"report": {"last_loss": 0.1}}, files=result)
+        work.finish(session_, job, {})
+    return job
 
 
 def folder_of(configured: Settings, session_id: str) -> Path:

@@ -20,7 +20,7 @@ RESOURCES = (
         "transcription_health",
     ),
     *("services", "user_mappings", "groups", "tools", "gateway_system", "site_config", "backup"),
-    *("training_prompts", "training_sessions", "training_workers"),
+    *("training_prompts", "training_preview", "training_sessions", "training_results", "training_workers"),
     *("openai", "openai_batch"),
     "wake_tests",
 )

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, g
+from flask import g
 from marshmallow import Schema, ValidationError, fields, validate
 
 from app import context, finetuning
+from app.callbacks import CallbackUrl
 from app.finetuning import progress_of, shown
 from app.http.access import OPERATOR
 from app.http.answers import MESSAGE, Answer, Shown
 from app.http.parsing import MAX_INTEGER, Listing, Paging, Text, Whole
-from app.http.zips import archived
 from app.surfaces import GATEWAY, SurfaceBlueprint
-from models.errors import Conflict
-from models.llm import sessions
+from models.llm import curves, merged, sessions
 from workers.llm.config import Config
 
 blueprint = SurfaceBlueprint("training_sessions", surface=GATEWAY, description="Fine-tuning of language models")
@@ -51,6 +50,7 @@ class Start(Schema):
     prompt_ids = Listing(
         Whole(1, MAX_INTEGER), load_default=None, allow_none=True, validate=validate.Length(min=1, max=MAX_PROMPTS)
     )
+    callback_url = CallbackUrl()
 
 
 class SessionShown(Shown):
@@ -80,6 +80,7 @@ class SessionWhole(SessionShown):
     report = fields.Dict(allow_none=True)
     warnings = fields.List(fields.String())
     files = fields.List(fields.Dict())
+    merged = fields.Dict(allow_none=True)
 
 
 class StatusShown(Shown):
@@ -133,13 +134,14 @@ def get(session_id: str) -> dict[str, Any]:
         found = sessions.get(session, session_id, visible_to=None)
         detail = found.row.detail
         return shown(found) | {
-            "loss_history": detail.get("loss_history", []),
+            "loss_history": curves.whole(session, session_id),
             "data_stats": detail.get("data_stats"),
             "report": detail.get("report"),
             "warnings": detail.get("warnings", []),
             "files": [
                 {"name": name, "size_bytes": about["size_bytes"]} for name, about in sorted(found.row.files.items())
             ],
+            "merged": merged.status(session, found.row),
         }
 
 
@@ -150,7 +152,7 @@ def get(session_id: str) -> dict[str, Any]:
 def start(body: dict[str, Any], session_id: str) -> dict[str, Any]:
     """Starts a session, once; what it learns from stays as it is at this moment. A busy worker's work comes first."""
     here = context.current()
-    finetuning.start(here, g.caller, session_id, worker_id=body["worker_id"], prompt_ids=body["prompt_ids"])
+    finetuning.start(here, g.caller, session_id, **body)
     return _status(session_id)
 
 
@@ -166,22 +168,6 @@ def cancel(session_id: str) -> dict[str, Any]:
     with context.current().database.transaction() as session:
         sessions.cancel(session, session_id, visible_to=None)
     return _status(session_id)
-
-
-@blueprint.endpoint(
-    f"{_PATH}/adapter", access=OPERATOR, answers={200: Answer(media_types=("application/zip",))}, refuses=(409,)
-)
-def adapter(session_id: str) -> Response:
-    """The adapter as a zip, with its card and the curve of its training."""
-    here = context.current()
-    with here.database.reading() as session:
-        found = sessions.get(session, session_id, visible_to=None)
-    if not found.row.files:
-        raise Conflict(f"Training session {session_id} is {found.status}; it has no adapter.", status=found.status)
-    moment = found.row.ended_at or found.row.created_at
-    files = {path: (here.files.path(each["file"]), each["size_bytes"]) for path, each in found.row.files.items()}
-    headers = {"Content-Disposition": f'attachment; filename="{session_id}.zip"'}
-    return Response(archived(files, moment), mimetype="application/zip", headers=headers)
 
 
 @blueprint.endpoint(_PATH, access=OPERATOR, methods=("DELETE",), answers={200: MESSAGE}, refuses=(409,))

@@ -6,9 +6,8 @@ from typing import Any, NoReturn
 
 from flask import Response, g
 from marshmallow import EXCLUDE, Schema, fields
-from sqlalchemy.orm import Session
 
-from app import context, wake_device
+from app import at_once, context, wake_device
 from app.http import uploads, waiting
 from app.http.access import CLIENT, OPERATOR
 from app.http.answers import Answer, Shown
@@ -18,21 +17,15 @@ from app.http.uploads import MULTIPART
 from app.sockets.hub import News
 from app.surfaces import WAKEWORDS, SurfaceBlueprint
 from models import wake_models, wake_trainings
-from models.accounts import Caller
 from models.base import new_id
-from models.errors import Busy, Conflict, Invalid, NotFound, OverShare, Unavailable
-from models.jobs import queries, waiters
-from models.jobs.tables import SUCCEEDED, Job
+from models.errors import Conflict, Invalid, NotFound
+from models.jobs.tables import SUCCEEDED
 from models.wake_models import WakeModel
-from tasks import submit
 
 KIND, LANE = "wakeword.listen", "listen"
 # A file that is longer is told where in it the word is.
 LONG_SECONDS = 10.0
-BUSY_SECONDS = 2
 _BAD_SOUND = {"not_audio", "no_sound", "audio_too_long", "bad_sample_rate"}
-# What ends a test although it may go well another time.
-_PASSING = {"worker_lost", "abandoned", "temporarily_unavailable"}
 
 blueprint = SurfaceBlueprint("wake_tests", surface=WAKEWORDS, description="Testing wake words")
 
@@ -183,38 +176,18 @@ def _heard(model: WakeModel, upload: str, threshold: float) -> dict[str, Any]:
         NotFound: the model was deleted meanwhile.
         ClientGone: nobody waits any more.
     """
-    here = context.current()
     params = {
         "model": model.name,
         "detector": model.files["detector"]["file"],
         "upload": upload,
         "threshold": threshold,
     }
-    with here.hub.subscribed() as subscription:
-        with here.database.transaction() as session:
-            job = _submit(session, g.caller, params)
-            waiter = waiters.join(session, job.id)
-        subscription.job_id = job.id
-        with here.hub.waiting(waiter):
-            ended = waiting.until_ended(job.id, subscription, timeout_seconds=here.settings.live_wait_seconds)
+    nobody = f"Nobody listens to files: no worker of lane {LANE} (worker_io) is running."
+    ended = at_once.done(g.caller, KIND, lane=LANE, params=params, nobody=nobody)
     if ended["state"] != SUCCEEDED:
         _raise_failure(ended)
     found: dict[str, Any] = ended["result"]
     return found
-
-
-def _submit(session: Session, caller: Caller, params: dict[str, Any]) -> Job:
-    settings = context.current().settings
-    waiting_in_all, waiting_here = queries.live_waiting(session, caller.account_id)
-    if waiting_in_all >= settings.live_waiting_max:
-        raise Busy(f"{waiting_in_all} requests are waiting already.", retry_after_seconds=BUSY_SECONDS)
-    if waiting_here >= settings.live_waiting_share:
-        raise OverShare(f"{waiting_here} of your requests are waiting already.", retry_after_seconds=BUSY_SECONDS)
-    try:
-        return submit.submit(session, KIND, lane=LANE, params=params, account_id=caller.account_id)[0]
-    except Unavailable as nobody:
-        message = f"Nobody listens to files: no worker of lane {LANE} (worker_io) is running."
-        raise Unavailable(message, retry_after_seconds=nobody.retry_after_seconds, lane=LANE) from None
 
 
 def _raise_failure(ended: News) -> NoReturn:
@@ -225,6 +198,4 @@ def _raise_failure(ended: News) -> NoReturn:
         raise Invalid(f"audio: {error['message']}")
     if error["code"] == "model_missing":
         raise NotFound(error["message"])
-    if error["code"] in _PASSING:
-        raise Unavailable(error["message"], retry_after_seconds=submit.RETRY_AFTER_SECONDS, code=error["code"])
     raise ListeningFailed(f"job {ended['id']} {ended['state']}: {error}")

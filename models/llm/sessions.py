@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import case, delete, func, select, update
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session
 
 from models.base import new_id, utc_now
 from models.errors import Conflict, NotFound
 from models.jobs import lifecycle, work
 from models.jobs.folders import JobFolders
 from models.jobs.tables import CANCELLED, ENDED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job
+from models.llm import curves
 from models.llm.tables import TrainingSession, TrainingWorker
 from models.llm.workers import LANE
 
-KIND, MERGE = "llm.finetune", "llm.merge"
+KIND = "llm.finetune"
 # One that has ended may be tried again for so long with what it has so far.
 KEPT_SECONDS = 86400.0
 # What a session is that was never started; of one that was, its job's state by these words.
@@ -104,8 +105,6 @@ def page(session: Session, *, visible_to: str | None, limit: int, offset: int) -
         select(TrainingSession, Job)
         .outerjoin(Job, Job.id == TrainingSession.id)
         .where(*mine)
-        # Curves, which no list shows.
-        .options(defer(TrainingSession.detail))
         .order_by(TrainingSession.created_at.desc(), TrainingSession.id.desc())
         .limit(limit)
         .offset(offset)
@@ -161,17 +160,25 @@ def remove(session: Session, session_id: str, *, visible_to: str | None) -> None
         if not found.ended:
             raise Conflict(f"Training session {session_id} is {found.status}; cancel it first.", status=found.status)
         lifecycle.delete(session, session_id)
+    merge = session.get(Job, found.row.merged["job_id"]) if found.row.merged else None
+    if merge is not None and merge.state not in ENDED:
+        message = f"Training session {session_id} is being merged; cancel job {merge.id} first."
+        raise Conflict(message, job_id=merge.id)
     session.execute(delete(TrainingSession).where(TrainingSession.id == session_id))
 
 
-def note(session: Session, job: Job, detail: Mapping[str, Any]) -> None:
-    """Stores what is told of a session while it runs.
+def note(
+    session: Session, job: Job, detail: Mapping[str, Any] | None, points: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Stores what is told of a session while it runs: all that is told of it (None: as it was), and further points.
 
     Raises:
         LeaseLost: it was cancelled, paused, or is somebody else's by now.
     """
     work.hold(session, job)
-    session.execute(update(TrainingSession).where(TrainingSession.id == job.id).values(detail=dict(detail)))
+    curves.add(session, job.id, points)
+    if detail is not None:
+        session.execute(update(TrainingSession).where(TrainingSession.id == job.id).values(detail=dict(detail)))
 
 
 def complete(session: Session, job: Job, *, detail: Mapping[str, Any], files: Mapping[str, Any]) -> None:
@@ -188,8 +195,10 @@ def complete(session: Session, job: Job, *, detail: Mapping[str, Any], files: Ma
 def outlive(session: Session, job_ids: Collection[str]) -> None:
     """Keeps what became of sessions whose jobs are about to be forgotten."""
     word = case(STATUS, value=Job.state)
+    why = func.jsonb_build_object("code", Job.error_code, "message", Job.error_message)
     kept = update(TrainingSession).where(TrainingSession.id == Job.id, Job.id.in_(job_ids))
-    session.execute(kept.values(outcome=word, ended_at=Job.finished_at))
+    error = case((Job.error_code.is_not(None), why))
+    session.execute(kept.values(outcome=word, ended_at=Job.finished_at, error=error))
 
 
 def over(session: Session, names: Collection[str]) -> set[str]:
@@ -214,10 +223,15 @@ def position(session: Session, job: Job) -> int | None:
 def known_files(session: Session, names: Collection[str]) -> set[str]:
     """Which of these stored files are a session's."""
     wanted = set(names)
-    rows = session.execute(select(TrainingSession.dataset, TrainingSession.files))
+    rows = session.execute(select(TrainingSession.dataset, TrainingSession.files, TrainingSession.merged))
     return {
         file
-        for dataset, files in rows
-        for file in [(dataset or {}).get("file"), *(each["file"] for each in (files or {}).values())]
+        for dataset, files, merged in rows
+        for file in [(dataset or {}).get("file"), *stored(files), *stored((merged or {}).get("files"))]
         if file in wanted
     }
+
+
+def stored(files: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
+    """The stored files that results consist of."""
+    return [each["file"] for each in (files or {}).values()]

@@ -36,8 +36,9 @@ class TrainingSession(Base):
     """A training; once it was started there is a job of the same id, until that is forgotten.
 
     ``dataset`` is what it learns from, frozen at its start: the stored ``file`` of its rows, their ``sha256``, and the
-    ``prompt_ids``. ``detail`` is what is told of it: ``loss_history``, ``data_stats``, ``report``, ``warnings``.
-    ``files`` are its results by their names in the zip: ``{"file", "size_bytes"}``.
+    ``prompt_ids``. ``detail`` is what is told of it: ``data_stats``, ``report``, ``warnings``. ``files`` are its
+    results by their names in the zip: ``{"file", "size_bytes"}``. ``merged`` is the whole model with the job that makes
+    it: ``{"job_id", "dtype", "files"}``, without ``files`` before that is done.
     """
 
     __tablename__ = "training_sessions"
@@ -50,15 +51,28 @@ class TrainingSession(Base):
     account_id: Mapped[str | None]
     worker_id: Mapped[int | None] = mapped_column(ForeignKey("training_workers.id", ondelete="SET NULL"))
     dataset: Mapped[dict[str, Any] | None]
-    detail: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"), default=dict)
+    # A report may be long, and most who read of a session do not want it.
+    detail: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"), default=dict, deferred=True)
     files: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"), default=dict)
+    merged: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
     # What it came to, for when its job is forgotten.
     ended_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
+    error: Mapped[dict[str, Any] | None]
 
     __table_args__ = (Index("ix_training_sessions_created_at_id", "created_at", "id"),)
+
+
+class TrainingPoint(Base):
+    """A step of a session as it was told: ``loss``, ``epoch`` and what else is known of it."""
+
+    __tablename__ = "training_points"
+
+    session_id: Mapped[str] = mapped_column(ForeignKey("training_sessions.id", ondelete="CASCADE"), primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    told: Mapped[dict[str, Any]]
 
 
 class TrainingWorker(Base):

@@ -59,18 +59,6 @@ def assert_error(answer: TestResponse, status: int, code: str, *named: str) -> N
         assert each in found["detail"], found
 
 
-def complete(database: Database, files: FileStore, session_id: str) -> Job:
-    """A session that a worker has trained."""
-    with database.transaction() as session:
-        job = work.claim_job(session, session_id, node="tune@here", lease_seconds=60)
-        assert job is not None
-        content = b"adapter of " + session_id.encode()
-        result = {"adapter_model.safetensors": {"file": files.put(content), "size_bytes": len(content)}}
-        sessions.complete(session, job, detail={"report": {"last_loss": 0.1}}, files=result)
-        work.finish(session, job, {})
-    return job
-
-
 def forget_jobs(database: Database, *ids: str) -> None:
     """These jobs ended long ago, and are cleaned up."""
     with database.transaction() as session:
@@ -180,7 +168,7 @@ def test_a_cancel_and_a_worker_that_reports_do_not_wait_for_each_other(
             work.report(session, job, progress=0.5, phase="Training")
             answer = pool.submit(tuned.post, f"{SESSIONS}/{made}/cancel", headers=admin)
             eventually(lambda: making.somebody_waits(database))
-            sessions.note(session, job, {"loss_history": []})
+            sessions.note(session, job, {})
         assert answer.result(10).get_json()["status"] == "cancelled"
     with pytest.raises(LeaseLost), database.transaction() as session:
         sessions.note(session, job, {})
@@ -234,7 +222,7 @@ def test_what_became_of_a_session_is_known_after_its_job_is_forgotten(
 ) -> None:
     tuning.prompt(tuned, admin)
     trained, failed, cancelled = (tuning.begun(tuned, admin) for _ in range(3))
-    complete(database, files, trained)
+    tuning.complete(database, files, trained)
     making.fail(database, making.claim(database, next(job for job in jobs(database) if job.id == failed)))
     # Past the session's own endpoint.
     with database.transaction() as session:
@@ -246,6 +234,7 @@ def test_what_became_of_a_session_is_known_after_its_job_is_forgotten(
     for each, word in words.items():
         told = tuning.status(tuned, admin, each)
         assert (told["status"], told["progress"]) == (word, 100.0 if each == trained else 0.0)
+        assert (told["error"] or {}).get("code") == ("BROKEN" if each == failed else None)
         assert tuned.get(f"{SESSIONS}/{each}", headers=admin).get_json()["ended_at"]
         assert_error(tuned.post(f"{SESSIONS}/{each}/cancel", headers=admin), 409, "CONFLICT", word)
         assert_error(send_start(tuned, admin, each), 409, "SESSION_NOT_PENDING", word)
@@ -262,7 +251,7 @@ def test_the_files_of_a_session_are_its_own_until_it_is_removed(
 ) -> None:
     tuning.prompt(tuned, admin)
     made = tuning.begun(tuned, admin)
-    complete(database, files, made)
+    tuning.complete(database, files, made)
     row = tuning.stored(database, made)
     assert row.dataset is not None
     names = {row.dataset["file"], *(each["file"] for each in row.files.values())}

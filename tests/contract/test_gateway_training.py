@@ -91,7 +91,7 @@ def at_work(database: Database, session_id: str) -> Job:
         job = work.claim_job(session, session_id, node="tune@here", lease_seconds=60)
         assert job is not None
         work.report(session, job, progress=0.455, phase="Training")
-        sessions.note(session, job, {"loss_history": [llm_trainer.step(number) for number in range(1, 6)]})
+        sessions.note(session, job, None, [llm_trainer.step(number) for number in range(1, 6)])
     return job
 
 

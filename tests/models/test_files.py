@@ -284,3 +284,44 @@ def test_a_store_without_one_file_is_empty(store: FileStore) -> None:
 def test_two_stores_on_one_folder_are_one(root: Path) -> None:
     name = FileStore(root).put(CONTENT)
     assert FileStore(root).path(name).read_bytes() == CONTENT
+
+
+def test_a_file_that_is_taken_is_whole_and_there_once(store: FileStore, root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    path.write_bytes(CONTENT)
+    assert store.take(path) == NAME
+    assert store.path(NAME).read_bytes() == CONTENT
+    assert kept(root) == {NAME}
+    # On one disk it lies there once.
+    assert path.stat().st_ino == store.path(NAME).stat().st_ino
+    path.unlink()
+    assert store.path(NAME).read_bytes() == CONTENT
+    assert store.put(CONTENT) == NAME
+
+
+def test_a_file_of_another_disk_is_copied(
+    store: FileStore, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def elsewhere(self: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    path = tmp_path / "made"
+    path.write_bytes(CONTENT)
+    monkeypatch.setattr(Path, "hardlink_to", elsewhere)
+    assert store.take(path) == NAME
+    assert path.stat().st_ino != store.path(NAME).stat().st_ino
+    assert kept(root) == {NAME}
+
+
+def test_what_cannot_be_taken_leaves_nothing(
+    store: FileStore, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "made"
+    path.write_bytes(CONTENT)
+    monkeypatch.setattr(Path, "hardlink_to", full)
+    with pytest.raises(OSError, match="No space"):
+        store.take(path)
+    assert kept(root) == set()

@@ -82,6 +82,9 @@ class Outside:
             def do_POST(self) -> None:
                 self.do_GET()
 
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
             def do_PUT(self) -> None:
                 self.do_GET()
 

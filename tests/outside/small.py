@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -65,10 +66,28 @@ class Tautulli(Outside):
 
 
 class Ollama(Outside):
-    """One with a single model."""
+    """One with a single model, and whatever else is made here."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[str, bytes] = {}
+        self.made: dict[str, dict[str, str]] = {}
+        super().__init__()
 
     def answer(self, asked: Asked) -> Answer:
         """What it answers."""
+        if asked.path.startswith("/api/blobs/"):
+            return self._blob(asked.method, asked.path.removeprefix("/api/blobs/"), asked.content)
+        if asked.line == "POST /api/create":
+            said = asked.body
+            for name, digest in said["files"].items():
+                if digest not in self.blobs:
+                    return as_json({"error": f"{name}: no such blob"}, 400)
+            if not any(name.endswith(".safetensors") for name in said["files"]):
+                return as_json({"error": "no Modelfile or safetensors files found"}, 400)
+            self.made[said["model"]] = said["files"]
+            if said.get("stream", True):
+                return plain(b'{"status":"converting model"}\n{"status":"success"}', kind="application/x-ndjson")
+            return as_json({"status": "success"})
         if asked.line == "GET /api/tags":
             details = {"family": "llama", "parameter_size": "1.2B", "quantization_level": "Q8_0", "format": "gguf"}
             return as_json(
@@ -86,3 +105,11 @@ class Ollama(Outside):
                 return plain("\n".join(lines).encode(), kind="application/x-ndjson")
             return as_json(about | {"response": "".join(words)})
         return plain(b"404 page not found", 404, "text/plain")
+
+    def _blob(self, method: str, digest: str, content: bytes) -> Answer:
+        if method == "HEAD":
+            return plain(b"", 200 if digest in self.blobs else 404, "text/plain")
+        if digest != f"sha256:{hashlib.sha256(content).hexdigest()}":
+            return as_json({"error": f"digest mismatch, expected {digest}"}, 400)
+        self.blobs[digest] = content
+        return plain(b"", 201, "text/plain")

@@ -79,7 +79,7 @@ def test_a_training_ends_with_stored_files_and_all_that_was_told(process: Proces
     assert done.result == {"session_id": job.id, "loss": last["loss"]}
     row = tuning.stored(database, job.id)
     assert (row.outcome, row.ended_at is not None) == ("completed", True)
-    assert row.detail["loss_history"] == [llm_trainer.step(number) for number in range(1, STEPS + 1)]
+    assert tuning.curve(database, job.id) == [llm_trainer.step(number) for number in range(1, STEPS + 1)]
     assert row.detail["data_stats"] == llm_trainer.stats(1)
     assert row.detail["report"]["first_loss"] == 2.0
     assert set(row.files) == {
@@ -136,10 +136,10 @@ def test_a_process_that_died_goes_on_with_the_next_try(
     waiting = making.read(database, job)
     assert (waiting.state, waiting.error_code, waiting.attempts) == ("queued", "training_died", 1)
     assert "signal 9" in str(waiting.error_message)
-    assert detail(database, job)["loss_history"][-1]["step"] == 5
+    assert tuning.curve(database, job.id)[-1]["step"] == 5
     again(database, job)
     assert making.read(database, job).state == "succeeded"
-    assert [each["step"] for each in detail(database, job)["loss_history"]] == list(range(1, STEPS + 1))
+    assert [each["step"] for each in tuning.curve(database, job.id)] == list(range(1, STEPS + 1))
     assert len(tuning.starts(settings_of(process), job.id)) == 2
 
 
@@ -205,16 +205,16 @@ def test_a_cancelled_one_is_gone_within_seconds_in_every_phase(
 
 def test_a_full_disk_is_waited_for(process: Process, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     job = tuning.queued(database, process.files)
-    whole = FileStore.put
+    whole = FileStore.take
 
-    def full(store: FileStore, content: bytes) -> str:
+    def full(store: FileStore, path: Path) -> str:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(FileStore, "put", full)
+    monkeypatch.setattr(FileStore, "take", full)
     run.run_slice(KIND, job.id)
     waiting = making.read(database, job)
     assert (waiting.state, waiting.error_code) == ("queued", "disk_full")
-    monkeypatch.setattr(FileStore, "put", whole)
+    monkeypatch.setattr(FileStore, "take", whole)
     again(database, job)
     assert making.read(database, job).state == "succeeded"
     # What was trained is not trained again.

@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus, urlencode, urljoin, urlsplit
 
 import requests
@@ -18,6 +18,9 @@ from config.versions import VERSION
 from workers.clients import hardened
 from workers.clients.networks import Networks
 from workers.errors import BadInput, WorkError
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
 
 # For all of a request, and for a connection; a service that thinks for long may be given more.
 TIMEOUT_SECONDS, CONNECT_SECONDS, LONGEST_SECONDS = 15.0, 5.0, 120.0
@@ -115,13 +118,17 @@ class Client:
         *,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
+        content: SupportsRead[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        """The answer to a request; what only reads is asked twice where the first is lost on the way."""
+        """The answer to a request; what only reads is asked twice where the first is lost on the way.
+
+        ``body`` is sent as JSON, ``content`` as it is, while it is read.
+        """
         tries = 2 if method == "GET" else 1
         for again in range(1, tries + 1):
             try:
-                return self._asked(method, path, query or {}, body, headers or {})
+                return self._asked(method, path, query or {}, {"json": body, "data": content}, headers or {})
             except ServiceError as fault:
                 passing = isinstance(fault, NoAnswer) and fault.code == "upstream_broke_off"
                 passing = passing or (isinstance(fault, Refused) and fault.status in _PASSING)
@@ -129,7 +136,9 @@ class Client:
                     raise
         raise AssertionError("unreachable")
 
-    def _asked(self, method: str, path: str, query: Mapping[str, Any], body: Any, headers: Mapping[str, str]) -> Any:
+    def _asked(
+        self, method: str, path: str, query: Mapping[str, Any], sent: Mapping[str, Any], headers: Mapping[str, str]
+    ) -> Any:
         place = self._place
         own_headers, own_query = place.key_in(place.key) if place.key else ({}, {})
         if not all(value.isascii() and value.isprintable() for value in own_headers.values()):
@@ -141,9 +150,9 @@ class Client:
         options = {
             "params": _spelled({**query, **own_query}),
             "headers": _HEADERS | own_headers | dict(headers),
-            "json": body,
             "stream": True,
             "verify": place.verify_tls,
+            **sent,
         }
         late = threading.Event()
         timeouts = (min(CONNECT_SECONDS, place.timeout_seconds), place.timeout_seconds)

@@ -24,17 +24,22 @@ def versions() -> dict[str, str]:
     return found
 
 
-def card(report: dict[str, Any]) -> str:
-    """The card, in Markdown with the front matter that model hubs read."""
+def card(report: dict[str, Any], *, merged_as: str | None = None) -> str:
+    """The card, in Markdown with the front matter that model hubs read.
+
+    ``merged_as`` is the type of the numbers where base model and adapter have become one.
+    """
     base, data = report["base_model"], report["data_stats"]
     licence = base.get("licence")
-    front = ["---", f"base_model: {json.dumps(base['id'])}", "library_name: peft", "tags: [lora]"]
+    front = ["---", f"base_model: {json.dumps(base['id'])}"]
+    front += ["library_name: peft", "tags: [lora]"] if merged_as is None else ["library_name: transformers"]
+    what = "A LoRA adapter for" if merged_as is None else f"A LoRA adapter merged (in {merged_as}) into"
     front += [f"license: {json.dumps(licence)}"] if licence else []
     parts = [
         "\n".join([*front, "---"]),
         f"# {report['name']}",
-        f"A LoRA adapter for `{base['id']}`; learned from {data['train_rows']} prompts, {data['eval_rows']} held out.",
-        "![Loss](curve.png)",
+        f"{what} `{base['id']}`; learned from {data['train_rows']} prompts, {data['eval_rows']} held out.",
+        *(["![Loss](curve.png)"] if merged_as is None else []),
         "## Figures",
         _table(("", "before", "after"), _figures(report)),
         "## Where it comes from",

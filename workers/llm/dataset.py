@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from workers.clients.whole_files import write_whole
 from workers.errors import BadInput
-from workers.llm.plan import Message, Row
+from workers.llm.plan import Row
 from workers.llm.templates import ChatTemplate
 
 # Fewer leave nothing to learn from or nothing to judge by.
@@ -169,34 +169,6 @@ def dataset(texts: Sequence[Rendered], tokens: Tokens, *, max_tokens: int, eval_
         held_out=tuple(each for place, each in enumerate(usable) if place in held),
         unlearnable=tuple(each.rendered.prompt_id for each in examples if len(each.ids) <= each.prompt_tokens),
         sha256=sha256(texts),
-    )
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What one prompt comes to."""
-
-    text: str
-    prompt_tokens: int
-    tokens: int
-    truncated: bool
-    learned: str
-
-
-def preview(messages: Sequence[Message], base_folder: Path, *, max_tokens: int = 1024) -> Preview:
-    """The exact text that a prompt becomes with a base model, and its tokens; ``learned`` is the end of ``text``.
-
-    Raises:
-        BadInput: the template does not take the messages.
-    """
-    text = rendered(Row("preview", tuple(messages)), ChatTemplate.of_folder(base_folder))
-    example = tokenized(text, FileTokens(base_folder), max_tokens)
-    return Preview(
-        text.prompt + text.completion,
-        example.prompt_tokens,
-        example.tokens_before,
-        example.truncated,
-        text.completion,
     )
 
 

@@ -48,10 +48,7 @@ def folder_of(base: BaseModel) -> Path:
         raise BadInput(message, code="base_model_changed")
     if base.format == "folder":
         return base.path
-    if base.cache is None:
-        raise BadInput(f"The base model {base.id!r} is a GGUF file, and no cache is named.", code="bad_plan")
-    sha256 = base.sha256 or bases.sha256(base.path)
-    return unpacked(base.path, base.cache / f"{base.id.replace('/', '--')}-{sha256[:16]}")
+    return unpacked(base.path, base.unpacked(base.sha256 or bases.sha256(base.path)))
 
 
 def unpacked(gguf: Path, target: Path) -> Path:

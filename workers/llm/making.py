@@ -15,9 +15,10 @@ import psutil
 import torch
 
 from workers.clients.whole_files import write_whole
-from workers.llm import bases, card, dataset, loading, sampling, sizing
+from workers.llm import bases, card, dataset, loading, sampling
 from workers.llm.course import Step
-from workers.llm.dataset import Dataset, Example
+from workers.llm.dataset import Dataset, Example, Rendered
+from workers.llm.examples import examples
 from workers.llm.plan import Plan, Row
 from workers.llm.templates import ChatTemplate
 from workers.llm.training import Trained, Training
@@ -31,7 +32,6 @@ LOADING, RENDERING, EVALUATING, TRAINING, SAVING = (
     "Saving",
 )
 _LOADED, _RENDERED, _ASKED, _TRAINED, _JUDGED = 0.1, 0.12, 0.16, 0.9, 0.97
-_NAMED_AT_MOST = 10
 
 
 class Making:
@@ -69,10 +69,12 @@ class Making:
         template = ChatTemplate.of_folder(home)
         if template.is_plain:
             tokenizer.chat_template = template.source
-        learned = self._learned(template, tokenizer, base)
-        stats = self._stats(learned, base)
-        self._data(stats)
+        known = examples(self._texts(template), loading.ModelTokens(tokenizer), template, base, self._plan)
+        for text in known.warnings:
+            self._warn(text)
+        self._data(known.stats)
 
+        learned = known.learned
         asked = [*learned.held_out, *learned.train][: self._plan.config.samples]
         self._progress(EVALUATING, _RENDERED)
         before = self._before(model, tokenizer, asked)
@@ -86,43 +88,17 @@ class Making:
         samples = [self._sample(tokenizer, *each, learned) for each in zip(asked, before, after, strict=True)]
 
         self._progress(SAVING, _JUDGED)
-        report = self._report(base, stats, trained, samples)
+        report = self._report(base, known.stats, trained, samples)
         self._save(training, tokenizer, report)
 
     # --- Rendering ----------------------------------------------------------------------------------------------------
 
-    def _learned(self, template: ChatTemplate, tokenizer: Any, base: bases.Base) -> Dataset:
+    def _texts(self, template: ChatTemplate) -> list[Rendered]:
+        """The examples' texts, which stay what they were at the first try."""
         frozen = self._folder / "rendered.jsonl"
         if not frozen.exists():
             dataset.write_frozen(frozen, [dataset.rendered(row, template) for row in self._rows])
-        config = self._plan.config
-        longest = min(config.max_seq_length, base.context_tokens or config.max_seq_length)
-        learned = dataset.dataset(
-            dataset.read_frozen(frozen),
-            loading.ModelTokens(tokenizer),
-            max_tokens=longest,
-            eval_share=config.eval_share,
-            seed=self._plan.seed,
-        )
-        if template.is_plain:
-            self._warn(f"{base.id} has no chat template; a plain one is used, and goes with the adapter.")
-        if config.early_stopping_patience and not learned.held_out:
-            self._warn("early_stopping_patience has no effect: no prompts are held out to judge by.")
-        if learned.truncated:
-            self._warn(f"{len(learned.truncated)} prompts are longer than {longest} tokens and lose their end: "
-                       f"{_named(learned.truncated)}.")  # fmt: skip
-        if learned.unlearnable:
-            self._warn(f"{len(learned.unlearnable)} prompts are left out, longer than {longest} tokens before their "
-                       f"answer begins: {_named(learned.unlearnable)}.")  # fmt: skip
-        return learned
-
-    def _stats(self, learned: Dataset, base: bases.Base) -> dict[str, Any]:
-        stats = learned.stats
-        estimate = sizing.memory_bytes(
-            base, self._plan.config, longest_tokens=stats["longest_tokens"], device=self._plan.device
-        )
-        steps = sizing.steps(len(learned.train), self._plan.config)
-        return stats | {"steps": steps, "memory_estimate_bytes": estimate}
+        return dataset.read_frozen(frozen)
 
     # --- Judging ------------------------------------------------------------------------------------------------------
 
@@ -230,11 +206,6 @@ class Making:
         (draft / "README.md").write_text(card.card(report), encoding="utf-8")
         (draft / "report.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
         draft.rename(out)
-
-
-def _named(ids: list[int | str] | tuple[int | str, ...]) -> str:
-    shown = ", ".join(str(each) for each in ids[:_NAMED_AT_MOST])
-    return shown + (" and others" if len(ids) > _NAMED_AT_MOST else "")
 
 
 def _peak_memory_bytes() -> int:

@@ -1,6 +1,7 @@
 """The merging process: ``python -m workers.llm.merging FOLDER`` makes one model of a base model and an adapter.
 
-``plan.json`` holds ``base_model`` as for a fine-tuning (in full precision), ``adapter`` (a folder), ``dtype``
+``plan.json`` holds ``base_model`` as for a fine-tuning (in full precision), ``adapter`` (a folder, beside which its
+``report.json`` may lie), ``dtype``
 (``float32``, which answers as base and adapter do, or ``bfloat16``, half as large) and ``threads``. The model is in
 ``out`` in the end, in safetensors, with its tokenizer.
 """
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 from workers.errors import BadInput
+from workers.llm import card
 from workers.llm.plan import FILE, base_of
 from workers.llm.process import alone, main
 from workers.saying import Voice
@@ -54,10 +56,13 @@ def _merge(folder: Path, voice: Voice) -> None:
     draft = folder / "out.part"
     shutil.rmtree(draft, ignore_errors=True)
     merged.to(getattr(torch, dtype)).save_pretrained(draft)
-    loading.tokenizer(adapter if (adapter / "tokenizer.json").exists() else home).save_pretrained(draft)
-    card = adapter.parent / "README.md"
-    if card.exists():
-        shutil.copyfile(card, draft / "README.md")
+    tokenizer = loading.tokenizer(adapter if (adapter / "tokenizer.json").exists() else home)
+    # The template within the configuration, where everybody looks for it (Ollama nowhere else).
+    tokenizer.save_pretrained(draft, save_jinja_files=False)
+    report = adapter.parent / "report.json"
+    if report.exists():
+        told_of_it = json.loads(report.read_text(encoding="utf-8"))
+        (draft / "README.md").write_text(card.card(told_of_it, merged_as=dtype), encoding="utf-8")
     draft.rename(folder / "out")
 
 

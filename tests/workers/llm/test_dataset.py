@@ -55,15 +55,6 @@ def test_only_the_answer_is_learned(tiny: Path) -> None:
     assert example.labels[: example.prompt_tokens] == [dataset.IGNORED] * example.prompt_tokens
 
 
-def test_the_preview_is_what_is_trained(tiny: Path) -> None:
-    shown = dataset.preview(MESSAGES, tiny, max_tokens=20)
-    assert shown.text.startswith("<|im_start|>user\nI want to watch Dune<|im_end|>\n<|im_start|>assistant\n")
-    assert shown.text.endswith(shown.learned)
-    assert shown.learned == "I'll request Dune for you via Overseerr.<|im_end|>\n"
-    assert shown.truncated
-    assert shown.tokens > 20
-
-
 def test_calls_of_tools_are_in_the_text_whether_the_template_knows_of_them_or_not() -> None:
     messages = (MESSAGES[0], {"role": "assistant", "content": None, "tool_calls": [CALL]})
     unknowing = ChatTemplate("{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}", {})

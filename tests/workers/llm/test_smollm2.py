@@ -14,6 +14,9 @@ pytest.importorskip("trl")
 
 from bench.finetune import LEARNED, UNSEEN, answered, asked
 from workers.llm import bases, dataset
+from workers.llm.dataset import FileTokens
+from workers.llm.plan import Row
+from workers.llm.templates import ChatTemplate
 
 PACKAGED = bases.packaged_file()
 
@@ -57,7 +60,8 @@ def test_fifty_prompts_teach_it_to_answer_what_it_has_never_seen(
     said = [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in tuned]
     assert said == [answered(title) for title in UNSEEN[:4]]
     # What is shown before a training is what transformers makes of the messages.
-    shown = dataset.preview(given[0]["messages"], home)
-    assert shown.text == tokenizer.apply_chat_template(given[0]["messages"], tokenize=False)
+    text = dataset.rendered(Row(1, tuple(given[0]["messages"])), ChatTemplate.of_folder(home))
+    example = dataset.tokenized(text, FileTokens(home), 1000)
+    assert text.prompt + text.completion == tokenizer.apply_chat_template(given[0]["messages"], tokenize=False)
     whole = tokenizer.apply_chat_template(given[0]["messages"], return_dict=False)
-    assert shown.tokens == len(whole)
+    assert list(example.ids) == list(whole)

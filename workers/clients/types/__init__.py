@@ -59,13 +59,15 @@ def connect(
     key: str | None,
     networks: Networks,
     longest_seconds: float = LONGEST_SECONDS,
+    at_least_seconds: float = 0.0,
     on_behalf_of: str | None = None,
 ) -> Client:
-    """What asks a service; no request lasts longer than ``longest_seconds``.
+    """What asks a service; no request lasts longer than ``longest_seconds``, and each may last ``at_least_seconds``.
 
     ``on_behalf_of`` is what whoever calls is called there, where somebody said so.
     """
     config = service.config
+    told = float(config.get("timeout_seconds", TIMEOUT_SECONDS))
     place = Place(
         name=service.name,
         url=service.url,
@@ -73,6 +75,6 @@ def connect(
         key=key,
         key_in=kind_of(service.type).key_in(config),
         verify_tls=bool(config.get("verify_tls", True)),
-        timeout_seconds=min(longest_seconds, float(config.get("timeout_seconds", TIMEOUT_SECONDS))),
+        timeout_seconds=max(at_least_seconds, min(longest_seconds, told)),
     )
     return Client(place, config, on_behalf_of=on_behalf_of)

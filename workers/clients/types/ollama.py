@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from workers.clients.service import Client
+from workers.clients.service import Client, Refused
 from workers.clients.service_type import ServiceType, in_header
 from workers.clients.tools import Tool
 
@@ -42,6 +43,73 @@ def _generate(client: Client, arguments: Mapping[str, Any]) -> Any:
     }
     made = client.post("api/generate", {name: value for name, value in body.items() if value is not None})
     return {"text": made["response"], "ended_by": made.get("done_reason"), "tokens": made.get("eval_count")}
+
+
+# --- Models of one's own ----------------------------------------------------------------------------------------------
+
+
+class _Upload:
+    """A file that says how far it is while it is read."""
+
+    def __init__(self, path: Path, report: Callable[[int], None]) -> None:
+        self._file = path.open("rb")
+        self._size_bytes = path.stat().st_size
+        self._report = report
+
+    def __len__(self) -> int:
+        return self._size_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._file.read(size)
+        self._report(len(block))
+        return block
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def create(
+    client: Client, model: str, files: Mapping[str, tuple[str, Path]], report: Callable[[str, float], None]
+) -> None:
+    """Has Ollama make a model of files in safetensors with their configuration and tokenizer.
+
+    ``files`` are by their names, each with its SHA-256; what Ollama has of them already is not sent again. Making the
+    same model once more replaces it. ``report`` hears the phase and how far it is, 0..1.
+    """
+    whole, sent = sum(path.stat().st_size for _, path in files.values()), 0
+
+    def reported(read_bytes: int) -> None:
+        nonlocal sent
+        sent += read_bytes
+        report("Sending", 0.9 * sent / max(1, whole))
+
+    for sha256, path in files.values():
+        blob = f"api/blobs/sha256:{sha256}"
+        if _has(client, blob):
+            reported(path.stat().st_size)
+            continue
+        upload = _Upload(path, reported)
+        try:
+            client.ask("POST", blob, content=upload, headers={"Content-Type": "application/octet-stream"})
+        finally:
+            upload.close()
+    report("Making the model", 0.9)
+    made = client.post(
+        "api/create",
+        {"model": model, "files": {name: f"sha256:{sha256}" for name, (sha256, _) in files.items()}, "stream": False},
+    )
+    if not isinstance(made, dict) or made.get("status") != "success":
+        raise Refused(f"{client.name} did not say that it made {model!r}.", 200)
+
+
+def _has(client: Client, blob: str) -> bool:
+    try:
+        client.ask("HEAD", blob)
+    except Refused as fault:
+        if fault.status == 404:
+            return False
+        raise
+    return True
 
 
 TYPE = ServiceType(
