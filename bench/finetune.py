@@ -127,7 +127,7 @@ def trained(folder: Path, console: Console) -> float:
 
 def unpacked(cache: Path) -> Path:
     """The packaged base model as a folder, made by the fine-tuning."""
-    return next(path for path in cache.iterdir() if not path.name.startswith("."))
+    return next(path.parent for path in cache.glob("[!.]*/config.json"))
 
 
 def main() -> int:

@@ -59,7 +59,7 @@ def finetune(work: Work) -> Done:
             work, folder, module="workers.llm.finetune", detail=row.detail, note=curve.note, hear=curve.hear
         )
         training.run()
-        return _store(work, folder, training, curve)
+        return _store(work, folder, training)
 
 
 def _refuse_drained(work: Work) -> None:
@@ -93,19 +93,27 @@ def plan_of(work: Work, **more: Any) -> dict[str, Any]:
     } | more
 
 
-def _store(work: Work, folder: Path, training: Training, curve: _Curve) -> Done:
+def _store(work: Work, folder: Path, training: Training) -> Done:
     out, job = folder / "out", work.job
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     files = stored_files(work, out, training)
+    # The whole curve, also of what was told while nobody could store it.
+    points = [_point(each, report) for each in report.pop("history")]
     detail = training.detail | {"report": report}
     result = {"session_id": job.id, "loss": report["last_loss"]}
 
     def store(session: Session) -> None:
-        sessions.note(session, job, None, curve.unstored)
+        sessions.note(session, job, None, points)
         sessions.complete(session, job, detail=detail, files=files)
         removed_after_commit(session, folder)
 
     return Done(result, store)
+
+
+def _point(entry: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
+    """A step as the child tells it: with how many there are of steps and epochs."""
+    of = {"max_steps": report["max_steps"], "total_epochs": report["config"]["num_epochs"]}
+    return of | {name: value for name, value in entry.items() if value is not None}
 
 
 def stored_files(work: Work, out: Path, training: Training) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def report(plan: dict[str, Any], rows: list[Any]) -> dict[str, Any]:
     return {
         "name": plan["name"],
         "base_model": {"id": plan["base_model"]["id"]},
-        "config": plan["config"],
+        "config": {"num_epochs": STEPS // STEPS_OF_EPOCH} | plan["config"],
+        "max_steps": STEPS,
         "history": history,
         "first_loss": history[0]["loss"],
         "last_loss": history[-1]["loss"],
@@ -144,7 +145,8 @@ def preview(folder: Path, plan: dict[str, Any], rows: list[dict[str, Any]]) -> i
         return 1
     draft = folder / "out.part"
     draft.mkdir()
-    told = {"prompts": [shown(row) for row in rows], "data_stats": stats(len(rows)), "warnings": [json.dumps(plan["config"])]}
+    warnings = [json.dumps(plan["config"])]
+    told = {"prompts": [shown(row) for row in rows], "data_stats": stats(len(rows)), "warnings": warnings}
     (draft / "preview.json").write_text(json.dumps(told))
     draft.rename(folder / "out")
     say(type="done")

@@ -17,7 +17,7 @@ Point = dict[str, Any]
 
 
 def add(session: Session, session_id: str, points: Sequence[Mapping[str, Any]]) -> None:
-    """Keeps points, each of them with its ``step``; a step that was done again replaces what was told of it first."""
+    """Keeps points, each of them with its ``step``; what is told of one again counts, beside what was told before."""
     if not points:
         return
     # One statement cannot write one row twice.
@@ -25,7 +25,7 @@ def add(session: Session, session_id: str, points: Sequence[Mapping[str, Any]]) 
     made = insert(TrainingPoint).values(
         [{"session_id": session_id, "step": step, "told": told} for step, told in latest.items()]
     )
-    replaced = {"told": made.excluded.told}
+    replaced = {"told": TrainingPoint.told.op("||")(made.excluded.told)}
     session.execute(made.on_conflict_do_update(index_elements=["session_id", "step"], set_=replaced))
 
 

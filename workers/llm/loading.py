@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,17 +16,11 @@ import torch
 import transformers
 
 from workers.errors import BadInput
-from workers.llm import bases
+from workers.llm import bases, gguf
 from workers.llm.config import quantization_available
 from workers.llm.plan import BaseModel
-from workers.llm.process import exhausted
 
 transformers.utils.logging.disable_progress_bar()
-
-_ROOT = Path(__file__).parents[2]
-_PR_SET_PDEATHSIG = 1
-# Looked up here: between fork and exec the look-up could wait for ever for a lock that another thread held.
-_prctl = ctypes.CDLL(None).prctl
 
 
 def folder_of(base: BaseModel) -> Path:
@@ -48,29 +38,7 @@ def folder_of(base: BaseModel) -> Path:
         raise BadInput(message, code="base_model_changed")
     if base.format == "folder":
         return base.path
-    return unpacked(base.path, base.unpacked(base.sha256 or bases.sha256(base.path)))
-
-
-def unpacked(gguf: Path, target: Path) -> Path:
-    """The folder with what a GGUF file holds."""
-    if target.exists():
-        return target
-    # Apart: it takes as much memory as the training, and a process gives little of it back.
-    command = [sys.executable, "-m", "workers.llm.unpacking", str(gguf), str(target)]
-    ran = subprocess.run(
-        command, cwd=_ROOT, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False, preexec_fn=_die_with_us
-    )
-    if ran.returncode != 0:
-        sys.stderr.write(ran.stderr)
-        last = (ran.stderr.strip().splitlines() or [f"status {ran.returncode}"])[-1]
-        if exhausted(RuntimeError(ran.stderr)):
-            raise MemoryError(last)
-        raise BadInput(f"The GGUF file {gguf.name} cannot be unpacked: {last[:300]}", code="base_model_unreadable")
-    return target
-
-
-def _die_with_us() -> None:
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    return gguf.unpacked(base)
 
 
 def _downloaded(hub_id: str, target: Path) -> Path:

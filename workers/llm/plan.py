@@ -35,16 +35,6 @@ class BaseModel:
     cache: Path | None = None
     licence: str | None = None
 
-    def unpacked(self, sha256: str) -> Path:
-        """The folder that its GGUF file of this hash is unpacked to.
-
-        Raises:
-            BadInput: no cache is named.
-        """
-        if self.cache is None:
-            raise BadInput(f"The base model {self.id!r} is a GGUF file, and no cache is named.", code="bad_plan")
-        return self.cache / f"{self.id.replace('/', '--')}-{sha256[:16]}"
-
 
 @dataclass(frozen=True)
 class Plan:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from workers.errors import BadInput
-from workers.llm import bases, dataset
+from workers.llm import bases, dataset, gguf
 from workers.llm import plan as plans
 from workers.llm.dataset import Example, FileTokens
 from workers.llm.examples import examples
@@ -37,7 +36,7 @@ def _preview(folder: Path, voice: Voice) -> None:
         raise BadInput(message, code="training_unavailable") from None
     template = ChatTemplate.of_folder(home)
     texts = [dataset.rendered(row, template) for row in rows]
-    base = replace(bases.describe(home, plan.base_model.id), id=plan.base_model.id)
+    base = bases.describe(plan.base_model.path, plan.base_model.id)
     known = examples(texts, tokens, template, base, plan)
     learned = known.learned
     by_id = {each.rendered.prompt_id: each for each in (*learned.train, *learned.held_out)}
@@ -69,18 +68,11 @@ def shown(example: Example, *, held_out: bool = False) -> dict[str, Any]:
 
 
 def _home(base: BaseModel) -> Path:
-    """The base model's folder, without loading what only weights need where there is one."""
+    """The folder with the base model's tokenizer and chat template."""
     if base.format == "hub" and not (base.path / "config.json").exists():
         message = f"The base model {base.id!r} is downloaded by its first session; nobody knows its tokens yet."
         raise BadInput(message, code="base_model_unavailable")
-    if base.format in ("folder", "hub"):
-        return base.path
-    unpacked = base.unpacked(base.sha256 or bases.sha256(base.path))
-    if unpacked.exists():
-        return unpacked
-    from workers.llm import loading
-
-    return loading.unpacked(base.path, unpacked)
+    return gguf.tokens(base) if base.format == "gguf" else base.path
 
 
 if __name__ == "__main__":

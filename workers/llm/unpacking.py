@@ -1,9 +1,13 @@
-"""A GGUF file as a folder: ``python -m workers.llm.unpacking FILE FOLDER``, whose memory is free again afterwards."""
+"""A GGUF file as a folder: ``python -m workers.llm.unpacking [--tokens] FILE FOLDER``.
+
+With ``--tokens`` the tokenizer and the chat template alone, which need neither the weights nor their memory.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 # The order matters: transformers imports torchaudio.
 from workers import plain_torchaudio  # noqa: F401  # isort: skip
@@ -14,9 +18,15 @@ import transformers
 from workers.llm.loading import drafted_folder
 
 
+def tokens(gguf: Path, target: Path) -> None:
+    """Writes the tokenizer and the chat template."""
+    with drafted_folder(target) as draft:
+        _tokenizer(gguf).save_pretrained(draft)
+
+
 def unpack(gguf: Path, target: Path) -> None:
     """Writes what transformers, peft and everybody else reads: weights in 16 bits, tokenizer, template."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    tokenizer = _tokenizer(gguf)
     model = transformers.AutoModelForCausalLM.from_pretrained(
         gguf.parent,
         gguf_file=gguf.name,
@@ -34,5 +44,10 @@ def unpack(gguf: Path, target: Path) -> None:
         tokenizer.save_pretrained(draft)
 
 
+def _tokenizer(gguf: Path) -> Any:
+    return transformers.AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+
+
 if __name__ == "__main__":
-    unpack(Path(sys.argv[1]), Path(sys.argv[2]))
+    write = tokens if sys.argv[1] == "--tokens" else unpack
+    write(Path(sys.argv[-2]), Path(sys.argv[-1]))
