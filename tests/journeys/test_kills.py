@@ -135,6 +135,7 @@ def test_somebody_whose_live_worker_is_killed_gets_the_answer_from_another(
     check_finished(product, job_id, course)
 
 
+@pytest.mark.slow
 def test_after_the_whole_supervisor_was_killed_a_new_start_finishes_the_course(
     product: Voiceworks, measured: Measured
 ) -> None:

@@ -76,6 +76,7 @@ def test_a_voice_begins_with_the_word_alone_as_it_is_and_goes_on_with_all_ways_t
     assert all(each.written.startswith("hey jarvis, ") for each in followed)
 
 
+@pytest.mark.slow
 def test_clips_of_one_take_share_the_synthesis_and_the_recording(tmp_path: Path) -> None:
     speak, store = Counting(), SampleStore(tmp_path)
     planned = [each for each in plan("alexa", VOICES[:1], 40, seed=7) if not each.followed]
@@ -95,6 +96,7 @@ def test_clips_are_at_16_khz_without_the_silence_around_them(tmp_path: Path) -> 
     assert len(sample.samples) / 16_000 == pytest.approx(0.48 + 0.1, abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_second_run_makes_only_what_is_missing(tmp_path: Path) -> None:
     planned = plan("alexa", VOICES, 30, seed=7)
     calls = 0

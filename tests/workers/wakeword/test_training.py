@@ -66,6 +66,7 @@ def said(folder: Path) -> tuple[int, list[dict[str, Any]]]:
     return process.returncode, [json.loads(line) for line in out.splitlines()]
 
 
+@pytest.mark.slow
 def test_a_plan_becomes_a_detector_with_its_report(tmp_path: Path, takes: list[bytes]) -> None:
     status, lines = said(plan(tmp_path, takes, "ast"))
     assert status == 0
