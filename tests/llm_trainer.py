@@ -2,7 +2,7 @@
 
 ``python tests/llm_trainer.py FOLDER``; what it does beside that is in the variable ``STAND_IN`` or, for one session of
 many, in its name after ``do: ``. ``hang PHASE``, ``deaf PHASE`` (hangs, and passes over SIGTERM), ``die STEP`` (once,
-by SIGKILL), ``always die``, ``refuse``, ``babble``, ``slow`` (a quarter of a second for each step).
+by SIGKILL), ``always die`` (in the third step), ``refuse``, ``babble``, ``slow`` (a quarter of a second for each step).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 PHASES = ("Loading the base model", "Rendering", "Evaluating", "Training", "Saving")
 STEPS = 8
 STEPS_OF_EPOCH = 4
+# What always dies gets so far and no further.
+DEADLY = 3
 FILES = ("adapter/adapter_config.json", "adapter/adapter_model.safetensors", "README.md", "curve.png")
 
 
@@ -158,16 +160,22 @@ def train(folder: Path, act: str, where: str) -> None:
     done = int(checkpoint.read_text()) if checkpoint.exists() else 0
     for number in range(done + 1, STEPS + 1):
         say(type="phase", phase="Training", progress=(3 + number / STEPS) / len(PHASES))
+        if act == "always" and number == DEADLY:
+            die(folder)
         say(type="step", **step(number))
         checkpoint.write_text(str(number))
         if act == "slow":
             time.sleep(0.25)
-        if act == "always" or (act == "die" and number == int(where) and not (folder / "died").exists()):
-            (folder / "died").touch()
-            print("Something terrible happened.", file=sys.stderr, flush=True)
-            # What was said last has been heard by then.
-            time.sleep(0.4)
-            os.kill(os.getpid(), signal.SIGKILL)
+        if act == "die" and number == int(where) and not (folder / "died").exists():
+            die(folder)
+
+
+def die(folder: Path) -> None:
+    (folder / "died").touch()
+    print("Something terrible happened.", file=sys.stderr, flush=True)
+    # What was said last has been heard by then.
+    time.sleep(0.4)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def write(folder: Path, told: dict[str, Any]) -> None:

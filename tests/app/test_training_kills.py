@@ -93,8 +93,8 @@ def test_fifty_kills_with_every_message_redelivered_leave_no_phantom_and_no_doub
           f"{sum(word['status'] == 'failed' for word in words)} failed")  # fmt: skip
     for each, word in zip(ids, words, strict=True):
         if word["status"] == "failed":
-            # Killed five times as a process of its own: its fault, as far as anybody can tell.
-            assert word["error"]["code"] == "TRAINING_DIED", word
+            # Five times in a row without having come any further: its fault, as far as anybody can tell.
+            assert word["error"]["code"] in ("TRAINING_DIED", "WORKER_LOST"), word
             continue
         assert word["progress"] == 100.0
         steps = [point["step"] for point in tuning.curve(database, each)]

@@ -284,3 +284,17 @@ def test_a_worker_takes_what_is_meant_for_it_first_and_nothing_while_it_is_drain
         workers.drain(session, number, drained=True)
     assert consumed("wakeword", "llm") == ["wakeword"]
     assert consumed("llm") == []
+
+
+def test_one_that_comes_further_each_time_may_lose_any_number_of_workers(
+    process: Process, database: Database, act: Callable[[str], None]
+) -> None:
+    job = tuning.queued(database, process.files)
+    for number in range(1, STEPS):
+        act(f"die {number}")
+        (folder_of(process, job) / "died").unlink(missing_ok=True)
+        again(database, job)
+        assert making.read(database, job).attempts == 1
+    act("")
+    again(database, job)
+    assert making.read(database, job).state == "succeeded"
