@@ -19,7 +19,7 @@ import redis
 from kombu.exceptions import OperationalError
 
 from config.logs import belonging
-from models import workers
+from models import events, workers
 from models.speech_pieces import Pieces
 from tasks.celery_app import app
 from tasks.process import current
@@ -157,8 +157,8 @@ def _help(job_id: str, pieces: Pieces, plan: dict[str, Any]) -> None:
         if number is None or number >= len(utterances):
             return
         try:
-            pieces.put(number, pack(_whole(provider, utterances[number], lambda: _wanted(pieces))))
-            _wanted(pieces)
+            pieces.put(number, pack(_whole(provider, utterances[number], lambda: _wanted(pieces, job_id))))
+            _wanted(pieces, job_id)
         except Stopped:
             # Nobody asks for what was handed over last.
             pieces.get(number)
@@ -167,9 +167,10 @@ def _help(job_id: str, pieces: Pieces, plan: dict[str, Any]) -> None:
     app.send_task(TASK, args=[job_id], queue=plan["lane"])
 
 
-def _wanted(pieces: Pieces) -> None:
+def _wanted(pieces: Pieces, job_id: str) -> None:
     """Raises ``Stopped`` when the job is over: cancelled, or spoken without this helper."""
-    if not pieces.wanted():
+    # The conductor says so only after the part that it is at.
+    if not pieces.wanted() or events.was_stopped(current().redis, job_id):
         raise Stopped
 
 

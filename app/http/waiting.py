@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import request
@@ -18,10 +19,12 @@ from models.jobs import queries
 from models.jobs.announcing import summary
 from models.jobs.tables import ENDED
 
-# How soon a dropped client frees the worker that speaks for it.
+# How soon a dropped client is noticed where its connection does not say so by itself (``_woken_by``).
 PEEK_SECONDS = 0.25
 # News may be lost; the row is read this often in any case.
 REREAD_SECONDS = 2.0
+# As libev has it.
+_READABLE = 1
 
 
 Gone = Callable[[], bool]
@@ -43,9 +46,10 @@ class Ending:
         self, job_id: str, subscription: Subscription, gone: Gone | None = None, database: Database | None = None
     ) -> None:
         self._job_id = job_id
-        self._subscription = subscription
+        self.subscription = subscription
         self._database = database or context.current().database
-        self._gone = gone or _hung_up()
+        self.connection = request.environ.get("gunicorn.socket") if gone is None else None
+        self._gone = gone or (lambda: client_gone(self.connection))
         self._reread = time.monotonic() + REREAD_SECONDS
 
     def poll(self, timeout_seconds: float) -> News | None:
@@ -54,7 +58,7 @@ class Ending:
         Raises:
             ClientGone: the client hung up.
         """
-        news = self._subscription.get(timeout_seconds)
+        news = self.subscription.get(timeout_seconds)
         if time.monotonic() >= self._reread:
             self._reread = time.monotonic() + REREAD_SECONDS
             news = self._read() or news
@@ -82,10 +86,11 @@ def within(ending: Ending, seconds: float) -> News | None:
         ClientGone: the client hung up.
     """
     gives_up = time.monotonic() + seconds
-    while time.monotonic() < gives_up:
-        news = ending.poll(PEEK_SECONDS)
-        if news is not None:
-            return news
+    with _woken_by(ending.connection, ending.subscription):
+        while time.monotonic() < gives_up:
+            news = ending.poll(PEEK_SECONDS)
+            if news is not None:
+                return news
     return None
 
 
@@ -102,9 +107,27 @@ def until_ended(job_id: str, subscription: Subscription, *, timeout_seconds: flo
     raise Unavailable(f"Job {job_id} did not end within {timeout_seconds:g} s.", retry_after_seconds=5)
 
 
-def _hung_up() -> Gone:
-    connection = request.environ.get("gunicorn.socket")
-    return lambda: client_gone(connection)
+@contextmanager
+def _woken_by(connection: Any, subscription: Subscription) -> Iterator[None]:
+    """Wakes who waits for news as soon as the client does anything: while it waits, that is to hang up."""
+    if connection is None:
+        yield
+        return
+    import gevent
+
+    watcher = gevent.get_hub().loop.io(connection.fileno(), _READABLE)
+
+    def wake() -> None:
+        # Once: a request that was sent ahead stays unread until this one is answered.
+        watcher.stop()
+        subscription.wake()
+
+    watcher.start(wake)
+    try:
+        yield
+    finally:
+        watcher.stop()
+        watcher.close()
 
 
 def client_gone(connection: Any) -> bool:

@@ -72,6 +72,10 @@ class Subscription:
         self._chatter.append(news)
         self._arrived.set()
 
+    def wake(self) -> None:
+        """Has whoever waits here look around, although there is no news."""
+        self._arrived.set()
+
     def get(self, timeout_seconds: float) -> News | None:
         """The next news, or None when there was none in that time.
 

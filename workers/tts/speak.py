@@ -90,8 +90,7 @@ def speak(
                 give(rest)
                 rest = rest[:0]
                 give(ready)
-                if heard is not None:
-                    report(number / len(pieces), "speaking")
+            report(number / len(pieces), "speaking")
         give(edges.end() if edges.given else rest[:0])
         if edges.given:
             passages.append(Passage(piece.written, start / rate, length / rate, words))
