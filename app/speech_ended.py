@@ -10,8 +10,8 @@ from models.errors import Conflict, Invalid, Unavailable
 from models.speech_renditions import Found
 from tasks import submit
 
-# What ends a job although its text could be spoken, later or by another worker.
-_PASSING = {
+# What ends a job although it could be done, later or by another worker.
+PASSING = {
     *("disk_full", "worker_lost", "abandoned", "file_missing"),
     *("temporarily_unavailable", "engine_missing", "remote_unavailable"),
 }
@@ -40,6 +40,6 @@ def raise_failure(ended: News) -> NoReturn:
         raise Conflict(f"Job {ended['id']} was {ended['state']} while it was waited for.", state=ended["state"])
     if error["code"] in ("nothing_to_say", "bad_input"):
         raise Invalid(error["message"])
-    if error["code"] in _PASSING:
+    if error["code"] in PASSING:
         raise Unavailable(error["message"], retry_after_seconds=submit.RETRY_AFTER_SECONDS, code=error["code"])
     raise SpeechFailed(f"job {ended['id']} {ended['state']}: {error}")

@@ -82,6 +82,7 @@ class Child:
 
     _process: Popen[bytes] | None = field(default=None, init=False, repr=False)
     _ready: bool = field(default=False, init=False, repr=False)
+    _numbered: bool = field(default=True, init=False, repr=False)
     _log_start: int = field(default=0, init=False, repr=False)
     _started_at: float = field(default=0.0, init=False, repr=False)
 
@@ -115,10 +116,7 @@ class Child:
         except OSError as fault:
             raise StartFailed(f"{self.name} cannot be started: {fault}.") from fault
         self._started_at = time.monotonic()
-        if self.pid_path:
-            with suppress(OSError):  # a full disk: the file is for people, the child runs without
-                self.pid_path.parent.mkdir(parents=True, exist_ok=True)
-                self.pid_path.write_text(f"{self._process.pid}\n{_start_ticks(self._process.pid)}\n")
+        self._numbered = self._write_number()
 
     @property
     def pid(self) -> int | None:
@@ -144,6 +142,8 @@ class Child:
         if self._process.returncode is not None:
             return self._process.returncode
         if not os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if not self._numbered:
+                self._numbered = self._write_number()
             return None
         # Dead but not yet reaped, so its number is still ours and its group can hold nothing but what it left: server
         # processes on the port that its next life needs, or workers that would do everything twice.
@@ -208,6 +208,17 @@ class Child:
             end = log.seek(0, os.SEEK_END)
             log.seek(max(self._log_start, end - 16_384))
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+
+    def _write_number(self) -> bool:
+        """Whether the pid file says which process this is; on a full disk the child runs without for a while."""
+        if self.pid_path is None or self._process is None:
+            return True
+        try:
+            self.pid_path.parent.mkdir(parents=True, exist_ok=True)
+            self.pid_path.write_text(f"{self._process.pid}\n{_start_ticks(self._process.pid)}\n")
+        except OSError:
+            return False
+        return True
 
     def _kill_group(self) -> None:
         if self._process:

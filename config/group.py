@@ -18,7 +18,8 @@ STEADY_SECONDS = 0.1
 # The slowest start that was measured, recovery of a killed database, took 2 s; a stage that needs thirty times that
 # waits for something that will not come.
 STAGE_SECONDS = 60.0
-# One broken start may be chance (a port not yet free); five in a row are a fault that somebody must see.
+# One broken start may be chance (a port not yet free); five in a row are a fault that somebody must see, unless it has
+# run before: then what keeps it from starting (a full disk) passes, and the others go on meanwhile.
 FAILED_STARTS = 5
 # A child that lives this long had a good start.
 STARTED_SECONDS = 10.0
@@ -46,18 +47,20 @@ class Backoff:
 
 
 class _Watched:
-    """A child, the deaths it had at its start, and when its next life begins."""
+    """A child, the deaths it had at its start, whether it ever had a good one, and when its next life begins."""
 
     def __init__(self, child: Child) -> None:
         self.child = child
         self.backoff = Backoff()
         self.failed_starts = 0
+        self.proven = False
         self.due: float | None = None
 
     def count(self, status: int, lived_seconds: float) -> None:
         """Notes a death, if it tells something about the start."""
         if lived_seconds >= STARTED_SECONDS:
             self.failed_starts = 0
+            self.proven = True
         elif status not in (0, -signal.SIGKILL, -signal.SIGTERM):
             # Ended by others or without complaint, it was not broken: a test that kills workers stops nothing.
             self.failed_starts += 1
@@ -77,8 +80,8 @@ class Group:
     Args:
         stages: What is started together; each stage waits until the one before is ready.
         say: Shows a line to people.
-        failed_starts: After how many broken starts of one child all are stopped; None tries for ever, and goes on
-            without a child that is not ready in time.
+        failed_starts: After how many broken starts of a child that never had a good one all are stopped; None tries
+            for ever, and goes on without a child that is not ready in time.
         hurry_seconds: The grace that is left to each stage once `stop` was called a second time.
     """
 
@@ -178,7 +181,8 @@ class Group:
             return
         lived = child.lived_seconds
         watched.count(status, lived)
-        if self._failed_starts is not None and watched.failed_starts >= self._failed_starts:
+        hopeless = not watched.proven and watched.failed_starts >= (self._failed_starts or math.inf)
+        if hopeless:
             raise StartFailed(
                 f"{child.name} died {watched.failed_starts} times at its start ({_how(status)}). {_last_lines(child)}"
             )

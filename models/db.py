@@ -159,12 +159,13 @@ class Database:
 
 
 def is_disconnect(fault: DBAPIError) -> bool:
-    """Whether Postgres was away (as opposed to refusing the statement)."""
+    """Whether Postgres was away, or has no room on its disk (as opposed to refusing the statement)."""
     return fault.connection_invalidated or type(fault.orig).__name__ in {
         "OperationalError",
         "AdminShutdown",
         "CrashShutdown",
         "CannotConnectNow",
+        "DiskFull",
     }
 
 

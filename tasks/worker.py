@@ -6,7 +6,10 @@ import importlib
 import importlib.util
 import logging
 import os
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +59,27 @@ def _speak_in_lines(instance: Any, **_: Any) -> None:
 @signals.celeryd_after_setup.connect
 def _begin(sender: str, instance: Any, **_: Any) -> None:
     """Before the first message: ``sender`` is the node's name."""
+    with _or_end():
+        _prepare(sender, instance)
+
+
+@contextmanager
+def _or_end() -> Iterator[None]:
+    """Ends the process where the block fails, so that it is started again.
+
+    Celery itself passes over what a signal's handler raises: a worker that nobody knows of would take work.
+    """
+    done = False
+    try:
+        yield
+        done = True
+    finally:
+        if not done and not isinstance(sys.exception(), SystemExit):
+            log.critical("This worker cannot begin its work", exc_info=sys.exception())
+            raise SystemExit(os.EX_UNAVAILABLE)
+
+
+def _prepare(sender: str, instance: Any) -> None:
     queues = instance.app.amqp.queues
     for lane, why in _unable(list(queues.consume_from)).items():
         log.warning(why)
@@ -74,6 +98,10 @@ def _begin(sender: str, instance: Any, **_: Any) -> None:
     this.start_heartbeat()
 
     def ready(**_: Any) -> None:
+        with _or_end():
+            begin_taking()
+
+    def begin_taking() -> None:
         this.register(device=device.name, lanes=lanes, engines=revisions)
         _say_when_idle(this, [lane for lane in lanes if voices.head_of(lane) in lanes])
         # What was submitted while nobody was here to be rung.

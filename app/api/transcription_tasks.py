@@ -13,15 +13,16 @@ from marshmallow import EXCLUDE, Schema, fields
 from app import context
 from app.callbacks import CallbackUrl
 from app.http import uploads, waiting
-from app.http.access import OPERATOR, TRANSCRIBER
+from app.http.access import OPERATOR, OWN_NUMBER, TRANSCRIBER
 from app.http.answers import Answer, Shown, page_of
 from app.http.offload import offload
 from app.http.parsing import Paging, Text, one_of, refuse_bad_text
 from app.http.uploads import MULTIPART, FormParser
+from app.speech_ended import PASSING
 from app.surfaces import TRANSCRIPTION, SurfaceBlueprint
 from app.transcribers import act_as, source
 from models.base import iso, new_id
-from models.errors import Conflict, Invalid, NotFound
+from models.errors import Conflict, Invalid, NotFound, Unavailable
 from models.jobs import queries
 from models.jobs.tables import ENDED, SUCCEEDED
 from models.transcription import batches, submitting, tasks
@@ -151,7 +152,7 @@ class KeptText(Shown):
         201: Answer(schema=BatchTaken),
         202: Answer(schema=BatchGoesOn, description="It goes on as a job, whose result has the `task_ids`"),
     },
-    refuses=(409,),
+    refuses=(409, 503),
 )
 @blueprint.arguments(NewBatch, location="form")
 @blueprint.doc(requestBody={"required": True, "content": {MULTIPART: {"schema": NewBatchForm}}})
@@ -184,6 +185,8 @@ def import_batch(form: dict[str, Any]) -> tuple[dict[str, Any], int]:
         made = job.result or {}
         others = {"passed_over": made["passed_over"]} if made["passed_over"] else {}
         return {"task_ids": made["task_ids"], **others}, 201
+    if job.state in ENDED and job.error_code in PASSING:
+        raise Unavailable(str(job.error_message), retry_after_seconds=submit.RETRY_AFTER_SECONDS, code=job.error_code)
     if job.state in ENDED:
         raise Invalid(job.error_message or f"Job {job.id} was {job.state}.", code=job.error_code, job_id=job.id)
     return {"job_id": job.id, "status": job.state, "status_url": f"/api/jobs/{job.id}"}, 202
@@ -228,7 +231,10 @@ def unpark_task(task_id: int) -> dict[str, Any]:
 
 
 @blueprint.endpoint(
-    "/api/transcription/kept/<int:assignment_id>", access=TRANSCRIBER, answers={200: Answer(schema=KeptText)}
+    "/api/transcription/kept/<int:assignment_id>",
+    access=TRANSCRIBER,
+    whose=OWN_NUMBER,
+    answers={200: Answer(schema=KeptText)},
 )
 def get_kept(assignment_id: int) -> dict[str, Any]:
     """A text that came too late, to its agent and to managers."""

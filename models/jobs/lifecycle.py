@@ -16,7 +16,7 @@ from models import speech_pins, webhooks
 from models.errors import Conflict, NotFound
 from models.events import Doorbell, after_commit
 from models.jobs.announcing import announce
-from models.jobs.tables import CANCELLED, ENDED, FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job, JobItem
+from models.jobs.tables import CANCELLED, ENDED, FAILED, FREED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job, JobItem
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,8 @@ def cancel(session: Session, job_id: str) -> Job:
         Conflict: it has ended already, or is a part of another.
     """
     children = lock_children(session, job_id)
-    values = {"state": CANCELLED, "finished_at": func.now()}
+    # Its token stays: by that whoever had it sees that what lies in its folder is nobody else's (tasks/folders.py).
+    values = {"state": CANCELLED, "finished_at": func.now(), "lease_until": None, "lease_node": None}
     job = _change(session, job_id, (QUEUED, RUNNING, PAUSED), "cancelled", _WHOLE, **values)
     _stop(session, children, (QUEUED, RUNNING, PAUSED), **values)
     # What it promised to keep, it needs no more.
@@ -138,7 +139,7 @@ def pause(session: Session, job_id: str) -> Job:
         Conflict: it is paused already, has ended, or is a part of another.
     """
     children = lock_children(session, job_id)
-    values = {"state": PAUSED, "token": None, "dedupe_key": None}
+    values = {"state": PAUSED, "dedupe_key": None, **FREED}
     job = _change(session, job_id, (QUEUED, RUNNING), "paused", _WHOLE, **values)
     _stop(session, children, (QUEUED, RUNNING), **values)
     return job

@@ -14,6 +14,8 @@ QUEUED, RUNNING, PAUSED = "queued", "running", "paused"
 SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
 STATES = (QUEUED, RUNNING, PAUSED, SUCCEEDED, FAILED, CANCELLED)
 ENDED = (SUCCEEDED, FAILED, CANCELLED)
+# What a unit says that nobody holds.
+FREED: dict[str, Any] = {"token": None, "lease_until": None, "lease_node": None}
 
 
 class Leased:

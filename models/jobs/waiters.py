@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from models.base import new_id
 from models.jobs.announcing import announce
-from models.jobs.tables import CANCELLED, QUEUED, RUNNING, Job, JobWaiter
+from models.jobs.tables import CANCELLED, FREED, QUEUED, RUNNING, Job, JobWaiter
 
 # A web process renews its waiters every 5 s: three missed renewals mean that it is gone.
 WAITER_SECONDS = 15
@@ -73,6 +73,7 @@ def _remove(session: Session, which: object) -> None:
             version=Job.version + 1,
             updated_at=func.now(),
             finished_at=func.now(),
+            **FREED,
         )
         .returning(Job)
     )

@@ -17,12 +17,11 @@ from sqlalchemy.orm import Session
 from models.errors import LeaseLost
 from models.events import Doorbell, after_commit
 from models.jobs.announcing import announce
-from models.jobs.tables import FAILED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job, JobItem
+from models.jobs.tables import FAILED, FREED, PAUSED, QUEUED, RUNNING, SUCCEEDED, Job, JobItem
 
 Unit = Job | JobItem
 UNITS: tuple[type[Job], type[JobItem]] = (Job, JobItem)
 
-_FREED: dict[str, Any] = {"token": None, "lease_until": None, "lease_node": None}
 _NO_ERROR: dict[str, Any] = {"error_code": None, "error_message": None}
 _ERROR: dict[str, Any] = {"error_code": bindparam("code"), "error_message": bindparam("message")}
 
@@ -38,10 +37,10 @@ _CHANGES: dict[str, dict[str, Any]] = {
         "state": SUCCEEDED,
         "result": bindparam("made", type_=Job.result.type),
         "finished_at": func.now(),
-        **_FREED,
+        **FREED,
         **_NO_ERROR,
     },
-    "fail": {"state": FAILED, "finished_at": func.now(), **_ERROR, **_FREED},
+    "fail": {"state": FAILED, "finished_at": func.now(), **_ERROR, **FREED},
     # What is left to do is its children's (models/jobs/spreading.py), and nobody's lease.
     "spread": {
         "state": bindparam("outcome"),
@@ -50,15 +49,15 @@ _CHANGES: dict[str, dict[str, Any]] = {
         "progress": bindparam("share"),
         "phase": None,
         "attempts": 0,
-        **_FREED,
+        **FREED,
         **_NO_ERROR,
     },
-    "retry": {"state": QUEUED, "run_after": _in_seconds(bindparam("pause")), **_ERROR, **_FREED},
+    "retry": {"state": QUEUED, "run_after": _in_seconds(bindparam("pause")), **_ERROR, **FREED},
     "release": {
         "state": QUEUED,
         "run_after": _in_seconds(bindparam("pause")),
         "waits_on": bindparam("wanted"),
-        **_FREED,
+        **FREED,
     },
 }
 

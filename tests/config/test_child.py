@@ -137,3 +137,18 @@ def test_a_pid_file_names_its_process_and_no_later_one(stage: Stage) -> None:
     assert running_pid(child.pid_path) is None
     child.pid_path.write_text(left_behind.replace(str(child.pid), str(os.getpid())))
     assert running_pid(child.pid_path) is None  # the number is alive, but has come to mean another process
+
+
+def test_a_pid_file_that_had_no_room_is_written_when_there_is(stage: Stage) -> None:
+    # A file in the place of its folder: nothing can be written there.
+    run = stage.folder / "run"
+    run.touch()
+    child = stage.child("worker", pid_path=run / "worker.pid")
+    child.start()
+    assert child.pid_path
+    assert running_pid(child.pid_path) is None
+    assert child.poll() is None
+    run.unlink()
+    assert child.poll() is None
+    assert running_pid(child.pid_path) == child.pid
+    child.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from itertools import pairwise
@@ -13,6 +14,7 @@ import pytest
 from config.child import Child, StartFailed
 from config.group import SAME_PRESS_SECONDS, Backoff, Group, _Watched
 from tests.config.conftest import Stage
+from tests.conftest import eventually
 
 
 class Running:
@@ -87,6 +89,27 @@ def test_a_long_life_forgives_failed_starts(stage: Stage) -> None:
     for lived_seconds, failed_starts in ((9, 1), (1, 2), (10, 0), (1, 1)):
         watched.count(3, lived_seconds)
         assert watched.failed_starts == failed_starts
+
+
+def test_a_child_that_has_run_well_before_is_tried_further_however_often_it_cannot_start(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Long enough for the good start, and for none of those that are broken.
+    monkeypatch.setattr("config.group.STARTED_SECONDS", 0.3)
+    broken = stage.folder / "disk_is_full"
+    script = f"import os, sys, time; os.path.exists({str(broken)!r}) and sys.exit(1); time.sleep(60)"
+    child = Child(name="worker", argv=[sys.executable, "-S", "-c", script], log_path=stage.folder / "worker.log")
+    with Running([child], failed_starts=2) as running:
+        eventually(lambda: child.pid is not None and child.lived_seconds > 0.4)
+        broken.touch()
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+        again = "(exit status 1); again in 1.6 s."
+        eventually(lambda: any(again in said for said in running.said), within_seconds=20)
+        assert not running.ended(0.0)
+        broken.unlink()
+        eventually(lambda: child.alive and child.lived_seconds > 0.4, within_seconds=20)
+    assert running.exit_code == 0
 
 
 def test_workers_that_somebody_kills_are_no_failed_start(stage: Stage) -> None:

@@ -235,6 +235,9 @@ def test_an_absent_postgres_is_told_from_a_refusal(nowhere: Database, database: 
     assert not db.is_disconnect(fault_of(lambda: ask(database, "select 1 / 0")))
     assert not db.is_disconnect(fault_of(lambda: ask(database, "select nothing")))
     assert not db.is_disconnect(fault_of(lambda: ask(database, "set statement_timeout = 1; select pg_sleep(1)")))
+    # As it says so itself; room may be made, as it may come back.
+    full = "do $$ begin raise exception 'no space left on device' using errcode = 'disk_full'; end $$"
+    assert db.is_disconnect(fault_of(lambda: ask(database, full)))
 
 
 def test_a_backend_killed_in_mid_statement_counts_as_absent(database: Database, configured: Settings) -> None:

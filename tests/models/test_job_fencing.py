@@ -85,6 +85,8 @@ def test_a_job_that_was_stopped_is_not_written(database: Database, name: str, st
     with database.transaction() as session:
         stop(session, held.id)  # type: ignore[operator]
     refuse(database, JOB_WRITES[name], held)
+    stopped = making.read(database, held)
+    assert (stopped.token, stopped.lease_node, stopped.lease_until) == (None, None, None)
 
 
 def test_the_life_before_a_pause_writes_nothing_into_the_one_after(database: Database) -> None:

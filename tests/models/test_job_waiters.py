@@ -69,6 +69,7 @@ def test_a_live_job_is_cancelled_when_its_last_waiter_leaves(
     leave(database, last)
     gone = making.read(database, job)
     assert (gone.state, gone.error_code) == ("cancelled", "abandoned")
+    assert (gone.token, gone.lease_node, gone.lease_until) == (None, None, None)
     assert gone.finished_at is not None
     assert [(signal.name, signal.data["state"]) for signal in signals if isinstance(signal, Event)] == [
         ("job.finished", "cancelled")

@@ -102,6 +102,17 @@ def test_a_worker_without_what_an_optional_engine_needs_registers_the_others(
     assert list(found.engines) == ["hibari"]
 
 
+@pytest.mark.parametrize("second", ["llm"], indirect=True)
+def test_a_worker_that_cannot_begin_ends_and_takes_no_work_unregistered(second: Child) -> None:
+    # Nobody listens there.
+    away = "postgresql://postgres@127.0.0.1:1/nowhere?connect_timeout=1"
+    second.env = {**second.env, "WORKER_TRAINER": "none", "DATABASE_URL": away}
+    second.start()
+    status = eventually(second.poll, within_seconds=60)
+    assert status == os.EX_UNAVAILABLE, second.log_tail()
+    assert "This worker cannot begin its work" in second.log_tail()
+
+
 @pytest.mark.parametrize("second", ["tts.live.neural.head,tts.live.neural"], indirect=True)
 def test_a_resident_worker_says_that_it_is_idle_until_it_leaves(second: Child, queue: redis.Redis) -> None:
     idle = redis_keys.idle_workers("tts.live.neural")

@@ -1,0 +1,1 @@
+"""``python -m bench.faults``: a real Voiceworks under real load, with something broken every few seconds."""
