@@ -23,7 +23,7 @@ def create_app(configured: Settings | None = None) -> Flask:
     """The web application with every route; connects to nothing until it is asked something."""
     from app import docs, openapi, page
     from app.api import RESOURCES
-    from app.http import cors, errors, observe, paths, recording
+    from app.http import cors, errors, headers, observe, paths, patience, recording
     from app.sockets import SOCKETS, feeds
     from config import settings
     from config.versions import VERSION
@@ -40,8 +40,10 @@ def create_app(configured: Settings | None = None) -> Flask:
         SOCK_SERVER_OPTIONS={"ping_interval": 25, "max_message_size": 2**20},
     )
     observe.install(app)
+    patience.install(app)
     recording.install(app)
     cors.install(app, configured)
+    headers.install(app)
     api = openapi.make_api(app)
     # After flask-smorest, whose own handlers know one shape only.
     errors.install(app)

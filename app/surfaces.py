@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import flask_smorest
-from flask import g, request
+from flask import current_app, g, request
 
 from app import context
 from app.http import access
@@ -16,6 +17,7 @@ from app.http.answers import JSON, Answers
 from app.http.parsing import BodyParser
 from models.base import iso, utc_now
 
+_NUMBERED = "voiceworks-numbered"
 Body = dict[str, Any]
 View = Callable[..., Any]
 
@@ -95,6 +97,21 @@ def current() -> Surface:
     return _BY_PORT.get(int(port) if port.isdigit() else None, SHARED)
 
 
+def meant() -> Surface | None:
+    """The surface of the path asked for, also of one with something else in the place of a number."""
+    views: dict[str, Any] = current_app.view_functions
+    if request.endpoint in views:
+        return getattr(views[request.endpoint], "surface", None)
+    numbered: list[tuple[re.Pattern[str], Surface]] = current_app.extensions.setdefault(_NUMBERED, [])
+    if not numbered:
+        numbered += [
+            (re.compile(re.sub(r"<[^<>]+>", "[^/]+", re.escape(rule.rule))), views[rule.endpoint].surface)
+            for rule in current_app.url_map.iter_rules()
+            if "<int:" in rule.rule
+        ]
+    return next((surface for pattern, surface in numbered if pattern.fullmatch(request.path)), None)
+
+
 class SurfaceBlueprint(flask_smorest.Blueprint):
     """A blueprint whose every route belongs to a surface and says who may use it."""
 
@@ -114,18 +131,20 @@ class SurfaceBlueprint(flask_smorest.Blueprint):
         answers: Answers | None = None,
         refuses: tuple[int, ...] = (),
         audited: bool | None = None,
+        whose: access.Whose | None = None,
     ) -> Any:
         """Declares a route: its path, its methods, and who may use it (checked before the body is read).
 
         ``limit`` names what a request counts as (``app.http.limits``), where that is not its surface's name. For the
         API's description: ``answers`` are the good ones by status (200 with JSON unless given), ``refuses`` the errors
         that do not follow from the rest (``app.openapi``). ``audited`` says whether it is kept who calls it; what only
-        administrators may do is, unless it says otherwise.
+        administrators may do is, unless it says otherwise. ``whose`` is stated where it matters who made what is
+        asked for; the view itself sees to it, and a test that it does.
         """
 
         def declare(view: View) -> View:
             guarded = guard(view, self.surface, access, limit, audited=access == ADMIN if audited is None else audited)
-            declared = {"limit": limit, "answers": answers or {200: JSON}, "refuses": refuses}
+            declared = {"limit": limit, "answers": answers or {200: JSON}, "refuses": refuses, "whose": whose}
             vars(guarded).update(declared)
             return self.route(rule, methods=list(methods))(guarded)
 

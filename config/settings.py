@@ -136,6 +136,9 @@ class Settings:
     web_processes: int = field(metadata=number(2, "Processes that answer requests and hold sockets."))
     # Of each web process, which takes 3000 connections in all (config/gunicorn.py).
     sockets_max: int = field(metadata=number(2500, "Websockets of each web process; beyond it they are refused."))
+    sockets_max_per_account: int = field(
+        metadata=number(1250, "Websockets of each web process that one account may open; the others are for others.")
+    )
     trusted_proxies: tuple[Network, ...] = field(
         metadata=networks("Proxies in front of us, whose `X-Forwarded-For` is believed.")
     )

@@ -103,7 +103,7 @@ def command(text: str) -> list[str]:
 def answers_health(host: str, port: int, kind: str = "live", *, within_seconds: float = _HEALTH_SECONDS) -> bool:
     """Whether ``GET /health/live`` (or ``ready``) is answered with 200 there."""
     # A server that listens on every address is asked on this machine's own. http.client would take 50 ms to import.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - asked, not listened on
     try:
         with socket.create_connection((host, port), timeout=within_seconds) as connection:
             connection.sendall(f"GET /health/{kind} HTTP/1.0\r\nHost: {host}\r\n\r\n".encode())

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app import context
 from app.api import users
-from app.http.access import PUBLIC, SIGNED_IN, Forbidden, Unauthorized, claims_of
+from app.http.access import OWN_KEY, PUBLIC, SIGNED_IN, Forbidden, Unauthorized, claims_of
 from app.http.answers import MESSAGE, Answer, Shown
 from app.http.offload import offload
 from app.http.parsing import MAX_EXACT_INTEGER, Moment, Text, Whole, one_of
@@ -236,7 +236,12 @@ def create_key(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
 
 
 @blueprint.endpoint(
-    "/api/auth/keys/<key_id>", access=SIGNED_IN, methods=("DELETE",), answers={200: MESSAGE}, audited=True
+    "/api/auth/keys/<key_id>",
+    access=SIGNED_IN,
+    whose=OWN_KEY,
+    methods=("DELETE",),
+    answers={200: MESSAGE},
+    audited=True,
 )
 def revoke_key(key_id: str) -> dict[str, str]:
     """The key opens nothing any more; administrators may revoke anybody's."""

@@ -9,7 +9,7 @@ from marshmallow import fields, validate
 
 from app import context
 from app.api.jobs import mine
-from app.http.access import CLIENT, SIGNED_IN, Forbidden
+from app.http.access import CLIENT, OWN, SIGNED_IN, Forbidden
 from app.http.answers import Answer, Shown
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
 from models import users, webhooks
@@ -55,7 +55,9 @@ class WebhookSecret(Shown):
     secret = fields.String()
 
 
-@blueprint.endpoint("/api/jobs/<job_id>/deliveries", access=CLIENT, answers={200: Answer(schema=DeliveryList)})
+@blueprint.endpoint(
+    "/api/jobs/<job_id>/deliveries", access=CLIENT, whose=OWN, answers={200: Answer(schema=DeliveryList)}
+)
 def list_deliveries(job_id: str) -> dict[str, Any]:
     """Every message about a job's end, oldest first, with its attempts."""
     with context.current().database.reading() as session:
@@ -66,6 +68,7 @@ def list_deliveries(job_id: str) -> dict[str, Any]:
 @blueprint.endpoint(
     "/api/jobs/<job_id>/deliveries/<delivery_id>/retry",
     access=CLIENT,
+    whose=OWN,
     methods=("POST",),
     answers={200: Answer(schema=Delivery)},
     refuses=(409,),

@@ -11,7 +11,7 @@ from app import bundles, context
 from app import deployments as made
 from app.api.captions import CAPTIONS, Which, answer
 from app.api.deployments import mine
-from app.http.access import CLIENT
+from app.http.access import CLIENT, OWN
 from app.http.answers import Answer, Shown
 from app.http.offload import offload
 from app.http.parsing import Text
@@ -71,6 +71,7 @@ ZIP = Answer(("application/zip",), description="Manifest, sound and captions", h
 @blueprint.endpoint(
     "/api/deployments/<deployment_id>/manifest",
     access=CLIENT,
+    whose=OWN,
     answers={200: Answer(schema=ManifestShown)},
     refuses=(409,),
 )
@@ -81,7 +82,9 @@ def get_manifest(deployment_id: str) -> Response:
     return Response(offload(lambda: made.as_json(made.manifest(held))), mimetype="application/json")
 
 
-@blueprint.endpoint("/api/deployments/<deployment_id>/bundle", access=CLIENT, answers={200: ZIP}, refuses=(409,))
+@blueprint.endpoint(
+    "/api/deployments/<deployment_id>/bundle", access=CLIENT, whose=OWN, answers={200: ZIP}, refuses=(409,)
+)
 def get_bundle(deployment_id: str) -> Response:
     """Manifest, sound and captions of a completed deployment as a zip."""
     here = context.current()
@@ -99,7 +102,9 @@ def get_bundle(deployment_id: str) -> Response:
     return response
 
 
-@blueprint.endpoint("/api/deployments/<deployment_id>/captions", access=CLIENT, answers={200: CAPTIONS}, refuses=(409,))
+@blueprint.endpoint(
+    "/api/deployments/<deployment_id>/captions", access=CLIENT, whose=OWN, answers={200: CAPTIONS}, refuses=(409,)
+)
 @blueprint.arguments(WhichCaptions, location="query")
 def get_captions(query: dict[str, Any], deployment_id: str) -> Response:
     """What is said in a topic, or in all of them one after the other, as the bundle has it."""

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from app import context
 from app.callbacks import CallbackUrl
 from app.deployment_shown import DeploymentShown, shown
-from app.http.access import CLIENT, visible_to
+from app.http.access import CLIENT, OWN, OWN_LISTED, visible_to
 from app.http.answers import Answer, page_of
 from app.http.offload import offload
 from app.http.parsing import Listing, Moment, Number, Paging, Text, Voiced, one_of
@@ -75,7 +75,9 @@ DEPLOYMENT = Answer(schema=DeploymentShown)
 CANCELLED = Answer(description="The deployment, cancelled; where it had ended, a message that it was removed")
 
 
-@blueprint.endpoint("/api/deployments", access=CLIENT, answers={200: page_of("deployments", DeploymentShown)})
+@blueprint.endpoint(
+    "/api/deployments", access=CLIENT, whose=OWN_LISTED, answers={200: page_of("deployments", DeploymentShown)}
+)
 @blueprint.arguments(DeploymentList, location="query")
 def list_deployments(query: dict[str, Any]) -> dict[str, Any]:
     """The newest deployments first."""
@@ -113,7 +115,7 @@ def schedule(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
         return _shown(session, job), 201
 
 
-@blueprint.endpoint("/api/deployments/<deployment_id>", access=CLIENT, answers={200: DEPLOYMENT})
+@blueprint.endpoint("/api/deployments/<deployment_id>", access=CLIENT, whose=OWN, answers={200: DEPLOYMENT})
 def get_deployment(deployment_id: str) -> dict[str, Any]:
     """A deployment, and how far each of its voices is."""
     with context.current().database.transaction(durable=False) as session:
@@ -123,6 +125,7 @@ def get_deployment(deployment_id: str) -> dict[str, Any]:
 @blueprint.endpoint(
     "/api/deployments/<deployment_id>/start",
     access=CLIENT,
+    whose=OWN,
     methods=("POST",),
     answers={202: DEPLOYMENT},
     refuses=(409,),
@@ -136,6 +139,7 @@ def start(deployment_id: str) -> tuple[dict[str, Any], int]:
 @blueprint.endpoint(
     "/api/deployments/<deployment_id>/pause",
     access=CLIENT,
+    whose=OWN,
     methods=("POST",),
     answers={200: DEPLOYMENT},
     refuses=(409,),
@@ -149,6 +153,7 @@ def pause(deployment_id: str) -> dict[str, Any]:
 @blueprint.endpoint(
     "/api/deployments/<deployment_id>/resume",
     access=CLIENT,
+    whose=OWN,
     methods=("POST",),
     answers={200: DEPLOYMENT},
     refuses=(409,),
@@ -163,6 +168,7 @@ def resume(deployment_id: str) -> dict[str, Any]:
 @blueprint.endpoint(
     "/api/deployments/<deployment_id>/retry",
     access=CLIENT,
+    whose=OWN,
     methods=("POST",),
     answers={200: DEPLOYMENT},
     refuses=(409,),
@@ -174,7 +180,9 @@ def retry(deployment_id: str) -> dict[str, Any]:
         return _shown(session, submit.retry(session, job.id, lane=job.lane))
 
 
-@blueprint.endpoint("/api/deployments/<deployment_id>", access=CLIENT, methods=("DELETE",), answers={200: CANCELLED})
+@blueprint.endpoint(
+    "/api/deployments/<deployment_id>", access=CLIENT, whose=OWN, methods=("DELETE",), answers={200: CANCELLED}
+)
 def cancel(deployment_id: str) -> dict[str, Any]:
     """Cancels a deployment, and shows it; one that has ended is removed. What was spoken stays in the cache."""
     with context.current().database.transaction() as session:

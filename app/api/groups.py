@@ -119,7 +119,7 @@ def create(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
         return shown(groups.create(session, body, members)), 201
 
 
-@blueprint.endpoint("/api/groups/explain", access=OPERATOR, answers={200: Answer(schema=Explained)})
+@blueprint.endpoint("/api/groups/explain", access=OPERATOR, answers={200: Answer(schema=Explained)}, refuses=(404,))
 @blueprint.arguments(Question, location="query")
 def explain(query: dict[str, str]) -> dict[str, Any]:
     """Whether somebody may call a tool, and why: the decision that every call is subject to."""

@@ -16,7 +16,7 @@ from app import context
 from app.callbacks import CallbackUrl, is_private
 from app.context import Context
 from app.http import uploads
-from app.http.access import CLIENT, visible_to
+from app.http.access import CLIENT, OWN, OWN_LISTED, visible_to
 from app.http.answers import Answer, page_of
 from app.http.offload import offload
 from app.http.parsing import BodyParser, Paging, Text, one_of, refuse_bad_text
@@ -106,7 +106,7 @@ CANCELLED = Answer(description="The import, cancelled; where it had ended, a mes
 blueprint.before_request(uploads.allow)
 
 
-@blueprint.endpoint("/api/imports", access=CLIENT, answers={200: page_of("imports", ImportShown)})
+@blueprint.endpoint("/api/imports", access=CLIENT, whose=OWN_LISTED, answers={200: page_of("imports", ImportShown)})
 @blueprint.arguments(ImportList, location="query")
 def list_imports(query: dict[str, Any]) -> dict[str, Any]:
     """The newest imports first, previews without their outlines."""
@@ -175,14 +175,14 @@ def begin(
         return shown(job)
 
 
-@blueprint.endpoint("/api/imports/<import_id>", access=CLIENT, answers={200: IMPORT})
+@blueprint.endpoint("/api/imports/<import_id>", access=CLIENT, whose=OWN, answers={200: IMPORT})
 def get_import(import_id: str) -> dict[str, Any]:
     """An import, how far it is, and what came of it; a preview with its outline."""
     with context.current().database.transaction(durable=False) as session:
         return shown(mine(session, import_id), whole=True)
 
 
-@blueprint.endpoint("/api/imports/<import_id>", access=CLIENT, methods=("DELETE",), answers={200: CANCELLED})
+@blueprint.endpoint("/api/imports/<import_id>", access=CLIENT, whose=OWN, methods=("DELETE",), answers={200: CANCELLED})
 def cancel(import_id: str) -> dict[str, Any]:
     """Cancels an import, and shows it; one that has ended is removed. A course that was stored stays."""
     with context.current().database.transaction() as session:

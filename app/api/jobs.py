@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app import context
 from app.context import Context
-from app.http.access import CLIENT, administer, visible_to
+from app.http.access import CLIENT, OWN, OWN_LISTED, administer, visible_to
 from app.http.answers import JSON, SPEECH, Answer, Shown
 from app.http.parsing import MAX_PAGE, Count, Text, one_of
 from app.surfaces import MANAGEMENT, SurfaceBlueprint
@@ -138,7 +138,7 @@ JOB = Answer(schema=JobDetailed)
 RESULT = replace(SPEECH, media_types=(*SPEECH.media_types, *JSON.media_types), schema=JobResult)
 
 
-@blueprint.endpoint("/api/jobs", access=CLIENT, answers={200: Answer(schema=JobPage)})
+@blueprint.endpoint("/api/jobs", access=CLIENT, whose=OWN_LISTED, answers={200: Answer(schema=JobPage)})
 @blueprint.arguments(JobList, location="query")
 def list_jobs(query: dict[str, Any]) -> dict[str, Any]:
     """The newest jobs first; ``next_cursor`` continues after the last one."""
@@ -164,14 +164,14 @@ def listed(here: Context, caller: Caller, query: Mapping[str, Any]) -> dict[str,
     }
 
 
-@blueprint.endpoint("/api/jobs/<job_id>", access=CLIENT, answers={200: JOB})
+@blueprint.endpoint("/api/jobs/<job_id>", access=CLIENT, whose=OWN, answers={200: JOB})
 def get_job(job_id: str) -> dict[str, Any]:
     """One job with its item counts, place in the queue and time to go."""
     with context.current().database.transaction(durable=False) as session:
         return detailed(session, mine(session, job_id))
 
 
-@blueprint.endpoint("/api/jobs/<job_id>/items", access=CLIENT, answers={200: Answer(schema=ItemPage)})
+@blueprint.endpoint("/api/jobs/<job_id>/items", access=CLIENT, whose=OWN, answers={200: Answer(schema=ItemPage)})
 @blueprint.arguments(ItemList, location="query")
 def list_items(query: dict[str, Any], job_id: str) -> dict[str, Any]:
     """The items of a job in order."""
@@ -188,7 +188,7 @@ def list_items(query: dict[str, Any], job_id: str) -> dict[str, Any]:
     }
 
 
-@blueprint.endpoint("/api/jobs/<job_id>/result", access=CLIENT, answers={200: RESULT}, refuses=(409,))
+@blueprint.endpoint("/api/jobs/<job_id>/result", access=CLIENT, whose=OWN, answers={200: RESULT}, refuses=(409,))
 def get_result(job_id: str) -> Any:
     """What a finished job made: the audio of a spoken text, else the result as JSON."""
     with context.current().database.transaction(durable=False) as session:
@@ -202,14 +202,18 @@ def get_result(job_id: str) -> Any:
     return {"job_id": job.id, "state": job.state, "items": counts(job), "result": job.result}
 
 
-@blueprint.endpoint("/api/jobs/<job_id>/cancel", access=CLIENT, methods=("POST",), answers={200: JOB}, refuses=(409,))
+@blueprint.endpoint(
+    "/api/jobs/<job_id>/cancel", access=CLIENT, whose=OWN, methods=("POST",), answers={200: JOB}, refuses=(409,)
+)
 def cancel(job_id: str) -> dict[str, Any]:
     """Cancels a job; what is in flight is finished and kept."""
     with context.current().database.transaction() as session:
         return detailed(session, lifecycle.cancel(session, changeable(session, job_id).id))
 
 
-@blueprint.endpoint("/api/jobs/<job_id>/pause", access=CLIENT, methods=("POST",), answers={200: JOB}, refuses=(409,))
+@blueprint.endpoint(
+    "/api/jobs/<job_id>/pause", access=CLIENT, whose=OWN, methods=("POST",), answers={200: JOB}, refuses=(409,)
+)
 def pause(job_id: str) -> dict[str, Any]:
     """Starts nothing more of a job until it is resumed."""
     with context.current().database.transaction() as session:
@@ -217,7 +221,7 @@ def pause(job_id: str) -> dict[str, Any]:
 
 
 @blueprint.endpoint(
-    "/api/jobs/<job_id>/resume", access=CLIENT, methods=("POST",), answers={200: JOB}, refuses=(409, 503)
+    "/api/jobs/<job_id>/resume", access=CLIENT, whose=OWN, methods=("POST",), answers={200: JOB}, refuses=(409, 503)
 )
 def resume(job_id: str) -> dict[str, Any]:
     """Goes on with a paused job."""
@@ -227,7 +231,7 @@ def resume(job_id: str) -> dict[str, Any]:
 
 
 @blueprint.endpoint(
-    "/api/jobs/<job_id>/retry", access=CLIENT, methods=("POST",), answers={200: JOB}, refuses=(409, 503)
+    "/api/jobs/<job_id>/retry", access=CLIENT, whose=OWN, methods=("POST",), answers={200: JOB}, refuses=(409, 503)
 )
 def retry(job_id: str) -> dict[str, Any]:
     """Queues a failed or cancelled job again; of one that ended with failed items, those items."""

@@ -14,7 +14,7 @@ from app.api.jobs import mine
 from app.api.openai import Speech, what_is_wanted
 from app.callbacks import CallbackUrl
 from app.http import waiting
-from app.http.access import CLIENT
+from app.http.access import CLIENT, OWN
 from app.http.answers import Answer, Shown
 from app.http.offload import offload
 from app.http.parsing import Listing, Text, one_of
@@ -100,7 +100,7 @@ def speak_all(body: Body) -> tuple[Body, int]:
     return batch(job.id)
 
 
-@blueprint.endpoint("/v1/audio/speech/batch/<job_id>", access=CLIENT, answers=BATCH)
+@blueprint.endpoint("/v1/audio/speech/batch/<job_id>", access=CLIENT, whose=OWN, answers=BATCH)
 def batch(job_id: str) -> tuple[Body, int]:
     """What has become of each text."""
     here = context.current()

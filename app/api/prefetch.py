@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from app import context
 from app.callbacks import CallbackUrl
-from app.http.access import CLIENT, visible_to
+from app.http.access import CLIENT, OWN, visible_to
 from app.http.answers import Answer, Shown
 from app.http.parsing import Number, Text, Voiced
 from app.speaking import MAX_SPEED, MIN_SPEED
@@ -98,7 +98,7 @@ def started(job: Job) -> dict[str, Any]:
     }
 
 
-@blueprint.endpoint("/api/tts/prefetch/<job_id>", access=CLIENT, answers={200: SHOWN})
+@blueprint.endpoint("/api/tts/prefetch/<job_id>", access=CLIENT, whose=OWN, answers={200: SHOWN})
 def status(job_id: str) -> dict[str, Any]:
     """How far it has come."""
     with context.current().database.transaction(durable=False) as session:
@@ -106,7 +106,7 @@ def status(job_id: str) -> dict[str, Any]:
 
 
 @blueprint.endpoint(
-    "/api/tts/prefetch/<job_id>", access=CLIENT, methods=("DELETE",), answers={200: SHOWN}, refuses=(409,)
+    "/api/tts/prefetch/<job_id>", access=CLIENT, whose=OWN, methods=("DELETE",), answers={200: SHOWN}, refuses=(409,)
 )
 def cancel(job_id: str) -> dict[str, Any]:
     """Cancels it; what was made stays."""

@@ -8,7 +8,7 @@ from flask import g
 from marshmallow import fields
 
 from app import context
-from app.http.access import CLIENT, visible_to
+from app.http.access import CLIENT, OWN, OWN_LISTED, visible_to
 from app.http.answers import MESSAGE, Answer, Shown, page_of
 from app.http.parsing import MAX_INTEGER, Flag, Number, Paging, Text, Voiced, Whole, one_of
 from app.speaking import MAX_SPEED, MIN_SPEED
@@ -74,7 +74,7 @@ class SessionShown(Shown):
 SESSION = Answer(schema=SessionShown)
 
 
-@blueprint.endpoint("/api/sessions", access=CLIENT, answers={200: page_of("sessions", SessionShown)})
+@blueprint.endpoint("/api/sessions", access=CLIENT, whose=OWN_LISTED, answers={200: page_of("sessions", SessionShown)})
 @blueprint.arguments(SessionList, location="query")
 def list_sessions(query: dict[str, Any]) -> dict[str, Any]:
     """The newest sessions first: one's own; administrators and operators see everybody's."""
@@ -100,7 +100,7 @@ def create_session(body: dict[str, Any]) -> tuple[dict[str, Any], int]:
         return shown(sessions.create(session, account_id=g.caller.account_id, **body)), 201
 
 
-@blueprint.endpoint("/api/sessions/<session_id>", access=CLIENT, answers={200: SESSION})
+@blueprint.endpoint("/api/sessions/<session_id>", access=CLIENT, whose=OWN, answers={200: SESSION})
 def get_session(session_id: str) -> dict[str, Any]:
     """One session."""
     with context.current().database.transaction(durable=False) as session:
@@ -108,7 +108,7 @@ def get_session(session_id: str) -> dict[str, Any]:
 
 
 @blueprint.endpoint(
-    "/api/sessions/<session_id>", access=CLIENT, methods=("PATCH",), answers={200: SESSION}, refuses=(409,)
+    "/api/sessions/<session_id>", access=CLIENT, whose=OWN, methods=("PATCH",), answers={200: SESSION}, refuses=(409,)
 )
 @blueprint.arguments(ChangedSession)
 def change_session(body: dict[str, Any], session_id: str) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def change_session(body: dict[str, Any], session_id: str) -> dict[str, Any]:
         return shown(sessions.change(session, session_id, body))
 
 
-@blueprint.endpoint("/api/sessions/<session_id>", access=CLIENT, methods=("DELETE",), answers={200: MESSAGE})
+@blueprint.endpoint("/api/sessions/<session_id>", access=CLIENT, whose=OWN, methods=("DELETE",), answers={200: MESSAGE})
 def end_session(session_id: str) -> dict[str, Any]:
     """Ends a session; its row stays, to be looked at."""
     with context.current().database.transaction() as session:

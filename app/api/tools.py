@@ -9,7 +9,7 @@ from flask import g
 from marshmallow import EXCLUDE, Schema, fields
 
 from app import context
-from app.http.access import SIGNED_IN
+from app.http.access import OWN_LISTED, SIGNED_IN
 from app.http.answers import Answer, Shown
 from app.http.parsing import MAX_INTEGER, Paging, QueryWhole, Text, Whole, one_of
 from app.surfaces import GATEWAY, SurfaceBlueprint
@@ -143,7 +143,7 @@ def call(body: dict[str, Any], name: str) -> dict[str, Any]:
     return {"success": True, "result": answered.result, "duration_ms": answered.duration_ms}
 
 
-@blueprint.endpoint("/api/mcp/history", access=SIGNED_IN, answers={200: Answer(schema=History)})
+@blueprint.endpoint("/api/mcp/history", access=SIGNED_IN, whose=OWN_LISTED, answers={200: Answer(schema=History)})
 @blueprint.arguments(Query, location="query")
 def history(query: dict[str, Any]) -> dict[str, Any]:
     """Calls, newest first; those of others for administrators and operators only."""
@@ -157,7 +157,7 @@ def history(query: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@blueprint.endpoint("/api/mcp/statistics", access=SIGNED_IN, answers={200: Answer(schema=Statistics)})
+@blueprint.endpoint("/api/mcp/statistics", access=SIGNED_IN, whose=OWN_LISTED, answers={200: Answer(schema=Statistics)})
 @blueprint.arguments(Since, location="query")
 def statistics(query: dict[str, int]) -> dict[str, Any]:
     """Figures of the calls that the caller may see."""

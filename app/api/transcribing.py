@@ -12,7 +12,7 @@ from marshmallow import EXCLUDE, Schema, fields
 from app import context
 from app.context import Context
 from app.http import errors, signed
-from app.http.access import TRANSCRIBER, Forbidden
+from app.http.access import OWN_NUMBER, TRANSCRIBER, Forbidden
 from app.http.answers import Answer, Shown
 from app.http.parsing import MAX_EXACT_INTEGER, Count, Text, Whole
 from app.surfaces import TRANSCRIPTION, SurfaceBlueprint
@@ -113,7 +113,11 @@ class Available(Shown):
 
 
 @blueprint.endpoint(
-    "/api/tasks/request", access=TRANSCRIBER, methods=("POST",), answers={200: Answer(schema=TaskGiven)}
+    "/api/tasks/request",
+    access=TRANSCRIBER,
+    whose=OWN_NUMBER,
+    methods=("POST",),
+    answers={200: Answer(schema=TaskGiven)},
 )
 @blueprint.arguments(OfAgent)
 def request_task(body: dict[str, Any]) -> dict[str, Any]:
@@ -129,6 +133,7 @@ def request_task(body: dict[str, Any]) -> dict[str, Any]:
 @blueprint.endpoint(
     "/api/tasks/<int:task_id>/heartbeat",
     access=TRANSCRIBER,
+    whose=OWN_NUMBER,
     methods=("POST",),
     answers={200: Answer(schema=Lease)},
 )
@@ -147,6 +152,7 @@ def heartbeat(body: dict[str, Any], task_id: int) -> dict[str, Any]:
 @blueprint.endpoint(
     "/api/tasks/<int:task_id>/submit",
     access=TRANSCRIBER,
+    whose=OWN_NUMBER,
     methods=("POST",),
     answers={200: Answer(schema=Submitted)},
     refuses=(409,),
@@ -172,7 +178,11 @@ def submit_task(body: dict[str, Any], task_id: int) -> Any:
 
 
 @blueprint.endpoint(
-    "/api/tasks/<int:task_id>/skip", access=TRANSCRIBER, methods=("POST",), answers={200: Answer(schema=Done)}
+    "/api/tasks/<int:task_id>/skip",
+    access=TRANSCRIBER,
+    whose=OWN_NUMBER,
+    methods=("POST",),
+    answers={200: Answer(schema=Done)},
 )
 @blueprint.arguments(Skip)
 def skip_task(body: dict[str, Any], task_id: int) -> dict[str, str]:
@@ -186,7 +196,9 @@ def skip_task(body: dict[str, Any], task_id: int) -> dict[str, str]:
     return {"status": "success", "message": "Task skipped and released"}
 
 
-@blueprint.endpoint("/api/tasks/available/count", access=TRANSCRIBER, answers={200: Answer(schema=Available)})
+@blueprint.endpoint(
+    "/api/tasks/available/count", access=TRANSCRIBER, whose=OWN_NUMBER, answers={200: Answer(schema=Available)}
+)
 @blueprint.arguments(ForAgent, location="query")
 def count_available(query: dict[str, Any]) -> dict[str, int]:
     """How many tasks there are to do; for an agent, without those that are not for them now."""

@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 from app import context
 from app.api.transcribing import MAX_REASON
 from app.context import Context
-from app.http.access import OPERATOR, TRANSCRIBER
+from app.http.access import OPERATOR, OWN_NUMBER, TRANSCRIBER
 from app.http.answers import Answer, Shown, page_of
 from app.http.parsing import Paging, Text
 from app.surfaces import TRANSCRIPTION, SurfaceBlueprint
@@ -50,7 +50,9 @@ class Reason(Schema):
     reason = Text(required=True, minimum=1, maximum=MAX_REASON)
 
 
-@blueprint.endpoint("/api/agents/<int:agent_id>/stats", access=TRANSCRIBER, answers={200: Answer(schema=AgentStats)})
+@blueprint.endpoint(
+    "/api/agents/<int:agent_id>/stats", access=TRANSCRIBER, whose=OWN_NUMBER, answers={200: Answer(schema=AgentStats)}
+)
 def agent_stats(agent_id: int) -> dict[str, Any]:
     """What an agent did and earned; zeros for one who has done nothing yet."""
     act_as(agent_id)

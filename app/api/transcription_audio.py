@@ -8,7 +8,7 @@ from flask import Response
 from marshmallow import fields
 
 from app import context
-from app.http.access import TRANSCRIBER, Forbidden
+from app.http.access import OWN_NUMBER, TRANSCRIBER, Forbidden
 from app.http.answers import Answer, Shown
 from app.http.ranges import send_stored
 from app.surfaces import TRANSCRIPTION, SurfaceBlueprint
@@ -34,6 +34,7 @@ class Outline(Shown):
 @blueprint.endpoint(
     "/api/audio/stream/<int:task_id>/<int:agent_id>",
     access=TRANSCRIBER,
+    whose=OWN_NUMBER,
     answers={200: AUDIO, 206: PART},
     refuses=(412, 416),
 )
@@ -50,7 +51,10 @@ def stream(task_id: int, agent_id: int) -> Response:
 
 
 @blueprint.endpoint(
-    "/api/audio/peaks/<int:task_id>/<int:agent_id>", access=TRANSCRIBER, answers={200: Answer(schema=Outline)}
+    "/api/audio/peaks/<int:task_id>/<int:agent_id>",
+    access=TRANSCRIBER,
+    whose=OWN_NUMBER,
+    answers={200: Answer(schema=Outline)},
 )
 def peaks(task_id: int, agent_id: int) -> dict[str, Any]:
     """The outline of the sound, to draw it before it is here."""

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from app import context, wake_zip
 from app.api.wake_training import ZIP
 from app.http import uploads
-from app.http.access import CLIENT, administer
+from app.http.access import CLIENT, OWN_DETECTOR, administer
 from app.http.answers import JSON, MESSAGE, Answer, Shown
 from app.http.parsing import Number, Text, one_of
 from app.http.ranges import send_stored
@@ -111,7 +111,9 @@ def get_model(model_id: str) -> dict[str, Any]:
     return model_shown(_model(model_id), name=model_id)
 
 
-@blueprint.endpoint("/api/models/<model_id>", access=CLIENT, methods=("PATCH",), answers={200: MODEL})
+@blueprint.endpoint(
+    "/api/models/<model_id>", access=CLIENT, whose=OWN_DETECTOR, methods=("PATCH",), answers={200: MODEL}
+)
 @blueprint.arguments(Change)
 def change(body: dict[str, float], model_id: str) -> dict[str, Any]:
     """Sets the threshold, and tells what follows from it: `operating_point`."""
@@ -122,7 +124,9 @@ def change(body: dict[str, float], model_id: str) -> dict[str, Any]:
         return model_shown(model, name=model_id)
 
 
-@blueprint.endpoint("/api/models/<model_id>", access=CLIENT, methods=("DELETE",), answers={200: MESSAGE})
+@blueprint.endpoint(
+    "/api/models/<model_id>", access=CLIENT, whose=OWN_DETECTOR, methods=("DELETE",), answers={200: MESSAGE}
+)
 def delete(model_id: str) -> dict[str, str]:
     """Deletes a word with all its versions and captures (`jarvis`), or one version (`jarvis@2`).
 
@@ -186,7 +190,9 @@ def list_versions(model_id: str) -> dict[str, Any]:
     return {"id": found[0].slug, "versions": shown, "total": len(shown)}
 
 
-@blueprint.endpoint("/api/models/<model_id>/activate", access=CLIENT, methods=("POST",), answers={200: MODEL})
+@blueprint.endpoint(
+    "/api/models/<model_id>/activate", access=CLIENT, whose=OWN_DETECTOR, methods=("POST",), answers={200: MODEL}
+)
 def activate(model_id: str) -> dict[str, Any]:
     """Makes a version the active one of its word."""
     with context.current().database.transaction() as session:

@@ -9,7 +9,7 @@ from marshmallow import EXCLUDE, Schema, fields
 
 from app import context, wake_zip
 from app.http import uploads
-from app.http.access import CLIENT, visible_to
+from app.http.access import CLIENT, OWN, OWN_LISTED, visible_to
 from app.http.answers import MESSAGE, Answer, Shown
 from app.http.parsing import Count
 from app.http.uploads import MULTIPART, FormParser
@@ -76,14 +76,14 @@ def start(body: dict[str, Any]) -> dict[str, Any]:
     return begin(body["wake_word"], body, sent)
 
 
-@blueprint.endpoint("/api/train/status/<job_id>", access=CLIENT, answers={200: Answer(schema=TrainingShown)})
+@blueprint.endpoint("/api/train/status/<job_id>", access=CLIENT, whose=OWN, answers={200: Answer(schema=TrainingShown)})
 def status(job_id: str) -> dict[str, Any]:
     """A training: its phase, its progress in percent, and its figures epoch by epoch."""
     with context.current().database.reading() as session:
         return training_shown(*wake_trainings.get(session, job_id, visible_to=visible_to(g.caller)))
 
 
-@blueprint.endpoint("/api/train/jobs", access=CLIENT, answers={200: Answer(schema=TrainingList)})
+@blueprint.endpoint("/api/train/jobs", access=CLIENT, whose=OWN_LISTED, answers={200: Answer(schema=TrainingList)})
 @blueprint.arguments(JobList, location="query")
 def list_trainings(query: dict[str, int]) -> dict[str, Any]:
     """Trainings, the newest first."""
@@ -92,7 +92,7 @@ def list_trainings(query: dict[str, int]) -> dict[str, Any]:
     return {"jobs": [listed(job, training) for job, training in found]}
 
 
-@blueprint.endpoint("/api/train/download/<job_id>", access=CLIENT, answers={200: ZIP}, refuses=(409,))
+@blueprint.endpoint("/api/train/download/<job_id>", access=CLIENT, whose=OWN, answers={200: ZIP}, refuses=(409,))
 def download(job_id: str) -> Response:
     """The model that a training made, as a zip."""
     with context.current().database.reading() as session:
@@ -106,7 +106,9 @@ def download(job_id: str) -> Response:
     return wake_zip.send(model)
 
 
-@blueprint.endpoint("/api/train/<job_id>", access=CLIENT, methods=("DELETE",), answers={200: MESSAGE}, refuses=(409,))
+@blueprint.endpoint(
+    "/api/train/<job_id>", access=CLIENT, whose=OWN, methods=("DELETE",), answers={200: MESSAGE}, refuses=(409,)
+)
 def delete(job_id: str) -> dict[str, str]:
     """Deletes a training that has ended; the model that it made stays."""
     with context.current().database.transaction() as session:

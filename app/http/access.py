@@ -7,6 +7,7 @@ import hmac
 import ipaddress
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,6 +33,30 @@ TRANSCRIBER: Access = frozenset({"admin", "operator", "agent"})
 SIGNED_IN: Access = frozenset(accounts.ROLES)
 # And whoever holds ``METRICS_TOKEN``, which opens nothing else.
 METRICS: Access = frozenset({"admin", "metrics"})
+
+
+@dataclass(frozen=True)
+class Whose:
+    """What is somebody's of what a route leads to: who may reach everybody's, and what others are told (a status).
+
+    ``own`` says what belongs to whom. ``refused`` is None where nothing is refused: what is somebody else's is not
+    among what is answered.
+    """
+
+    own: str
+    everybodys: frozenset[str]
+    refused: int | None
+
+
+_RUNNERS = frozenset({"admin", "operator"})
+# Who may not know of it is told what they are told of an id that nobody has.
+OWN = Whose("what the account made", _RUNNERS, 404)
+OWN_LISTED = Whose("what the account made, which alone is listed", _RUNNERS, None)
+OWN_KEY = Whose("the account's keys", frozenset({"admin"}), 404)
+# Detectors may be used by everybody who may use any.
+OWN_DETECTOR = Whose("the detectors that the account trained", frozenset({"admin"}), 403)
+# Transcribers have numbers, which their keys hold.
+OWN_NUMBER = Whose("what the transcriber of the key has in hand", _RUNNERS, 403)
 
 _ANYBODY = Caller(None, "anybody", "admin")
 # What everybody may send, before anybody knows them: a name and a password, or a token.

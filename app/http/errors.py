@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from typing import Any
 
@@ -21,6 +22,10 @@ MAX_MESSAGE_CHARACTERS = 2000
 _UNEXPECTED = "Internal server error"
 # What Postgres says of a row whose other end was removed since it was looked for (foreign_key_violation).
 _REFERRED_TO_IS_GONE = "23503"
+# What a disk says that takes no more.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# How Redis begins its refusal to write what it could not keep: its disk is full or broken.
+_CANNOT_KEEP = "MISCONF"
 
 _CODES = {
     400: "validation_error",
@@ -28,6 +33,7 @@ _CODES = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     409: "conflict",
     412: "precondition_failed",
     413: "payload_too_large",
@@ -88,6 +94,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(DBAPIError, _database)
     app.register_error_handler(redis.RedisError, _queue)
+    app.register_error_handler(OSError, _disk)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -110,6 +117,9 @@ def _http(fault: HTTPException) -> Any:
     status = fault.code or 500
     if status < 400:
         return fault
+    if status == 404 and "surface" not in g:
+        # Nothing was entered, but what was meant is plain.
+        g.surface = surfaces.meant()
     response = answer(status, code_of(status), fault.description or fault.name)
     for name, value in fault.get_headers():
         if name in ("Allow", "Content-Range", "Retry-After"):
@@ -128,14 +138,22 @@ def _database(fault: DBAPIError) -> Response:
 
 
 def _queue(fault: redis.RedisError) -> Response:
-    if not isinstance(fault, redis.ConnectionError | redis.TimeoutError):
+    passing = redis.ConnectionError | redis.TimeoutError | redis.exceptions.OutOfMemoryError
+    if not isinstance(fault, passing) and not str(fault).startswith(_CANNOT_KEEP):
         return _unexpected(fault)
     log.warning("Redis is away: %s", fault)
     return _away("queue")
 
 
-def _away(name: str) -> Response:
-    response = answer(503, "unavailable", f"The {name} is not available at the moment.")
+def _disk(fault: OSError) -> Response:
+    if fault.errno not in _FULL:
+        return _unexpected(fault)
+    log.error("The disk is full: %s", fault)
+    return _away("disk", "The disk is full; nothing was stored.")
+
+
+def _away(name: str, message: str = "") -> Response:
+    response = answer(503, "unavailable", message or f"The {name} is not available at the moment.")
     response.headers["Retry-After"] = "5"
     return response
 

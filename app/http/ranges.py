@@ -41,6 +41,9 @@ def send_stored(path: Path, *, name: str, media_type: str, etag: str) -> Respons
     """
     if request.if_match and not request.if_match.contains(etag):
         raise PreconditionFailed
+    location = _location_in_proxy(path)
+    # It was judged; Werkzeug takes `*` for an ETag that this is not.
+    request.environ.pop("HTTP_IF_MATCH", None)
     said, asked = request.headers.get("Range"), _usable_range(etag, path.stat().st_size)
     request.environ.pop("HTTP_RANGE", None)
     if asked is not None:
@@ -51,7 +54,7 @@ def send_stored(path: Path, *, name: str, media_type: str, etag: str) -> Respons
     # What was spoken may be private; a shared cache must not keep it.
     response.cache_control.public = False
     response.cache_control.private = True
-    if response.status_code in (200, 206) and said == asked and (location := _location_in_proxy(path)):
+    if response.status_code in (200, 206) and said == asked and location:
         _hand_over(response, location)
     return response
 

@@ -16,7 +16,7 @@ from flask import g, request
 from marshmallow import EXCLUDE, Schema, ValidationError
 
 from app import context, listening, speaking
-from app.http.access import CLIENT
+from app.http.access import CLIENT, OWN
 from app.http.offload import offload
 from app.http.parsing import MAX_INTEGER, Flag, Number, Text, Voiced, Whole, refuse_bad_text, sentences
 from app.http.waiting import ClientGone
@@ -83,7 +83,7 @@ class SetTopic(_Message):
     topic_id = Text(load_default=None, allow_none=True, maximum=200)
 
 
-@socket("/ws/audio", allowed=CLIENT)
+@socket("/ws/audio", allowed=CLIENT, whose=OWN)
 def audio(ws: Any) -> None:
     """Plays the session ``?session_id=`` in ``?format=`` (wav)."""
     session_id = request.args.get("session_id", "")

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import context
 from app.api.health import collect_stats
 from app.http import access, recording
-from app.http.access import CLIENT, Access, Forbidden, Unauthorized, visible_to
+from app.http.access import CLIENT, OWN, OWN_LISTED, Access, Forbidden, Unauthorized, Whose, visible_to
 from app.sockets import frames
 from app.sockets.frames import frame
 from app.sockets.hub import News, Subscription
@@ -67,10 +67,10 @@ class WholeSends:
         return getattr(self._sock, name)
 
 
-def socket(rule: str, *, allowed: Access, surface: str = "management") -> Any:
+def socket(rule: str, *, allowed: Access, surface: str = "management", whose: Whose | None = None) -> Any:
     """Declares a websocket and who may open it; a refusal is a close code, because browsers hide a status.
 
-    ``surface`` is the one whose openness counts.
+    ``surface`` is the one whose openness counts, ``whose`` as for a route (``SurfaceBlueprint.endpoint``).
     """
 
     def declare(feed: Any) -> Any:
@@ -88,8 +88,12 @@ def socket(rule: str, *, allowed: Access, surface: str = "management") -> Any:
                     if here.hub.clients_connected_here() >= here.settings.sockets_max:
                         ws.close(TOO_MANY, "Too many sockets are open here; try again later.")
                         return
+                    account_id = g.caller.account_id
+                    if here.hub.sockets_of(account_id) >= here.settings.sockets_max_per_account:
+                        ws.close(TOO_MANY, "You have too many sockets open here; close one.")
+                        return
                     g.client_id = new_id()
-                    with here.hub.connected(g.client_id):
+                    with here.hub.connected(g.client_id, account_id):
                         feed(ws, **kwargs)
                 except Unauthorized as fault:
                     ws.close(UNAUTHORIZED, str(fault))
@@ -105,14 +109,16 @@ def socket(rule: str, *, allowed: Access, surface: str = "management") -> Any:
         run.__name__ = feed.__name__
         run.__doc__ = feed.__doc__
         routed = sock.route(rule, bp=blueprint)(run)
-        declared[rule] = allowed
+        declared[rule], owned[rule], surfaces[rule] = allowed, whose, surface
         return routed
 
     return declare
 
 
-# flask-sock wraps the view beyond recognition; the test of declared access reads this.
+# flask-sock wraps the view beyond recognition; the table of who may use what (app/access_table.py) reads this.
 declared: dict[str, Access] = {}
+owned: dict[str, Whose | None] = {}
+surfaces: dict[str, str] = {}
 
 
 @blueprint.before_request
@@ -121,7 +127,7 @@ def _offer_no_compression() -> None:
     request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
 
 
-@socket("/ws", allowed=CLIENT)
+@socket("/ws", allowed=CLIENT, whose=OWN_LISTED)
 def everything(ws: Any) -> None:
     """Job events and figures, in the envelope ``{type, data, timestamp}``; ``ping`` is answered by ``pong``.
 
@@ -143,7 +149,7 @@ def everything(ws: Any) -> None:
                 frames.send(ws, *ready)
 
 
-@socket("/ws/jobs/<job_id>", allowed=CLIENT)
+@socket("/ws/jobs/<job_id>", allowed=CLIENT, whose=OWN)
 def one_job(ws: Any, job_id: str) -> None:
     """A snapshot of one job, then its events with rising versions; closed when the job has ended."""
     here = context.current()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -50,6 +50,7 @@ class Hub:
         self._database = database
         self._counters = counters
         self._subscriptions: set[Subscription] = set()
+        self._sockets_of: Counter[str | None] = Counter()
         self._presence = Presence(client)
         self._chatter = Chatter(self._presence, self._subscriptions)
         # What was told last of each job, and whether it had ended; nobody is told anything older.
@@ -103,8 +104,10 @@ class Hub:
             self._subscriptions.discard(subscription)
 
     @contextmanager
-    def connected(self, client_id: str) -> Iterator[None]:
-        """Counts a socket, and tells those who watch that it came and went."""
+    def connected(self, client_id: str, account_id: str | None = None) -> Iterator[None]:
+        """Counts a socket of an account, and tells those who watch that it came and went."""
+        # Before anything that lets another in.
+        self._sockets_of[account_id] += 1
         self.start()
         self._presence.came(client_id)
         self._chatter.stir()
@@ -112,6 +115,9 @@ class Hub:
             yield
         finally:
             self._presence.went(client_id)
+            self._sockets_of[account_id] -= 1
+            if not self._sockets_of[account_id]:
+                del self._sockets_of[account_id]
             self._chatter.stir()
 
     @contextmanager
@@ -147,6 +153,10 @@ class Hub:
     def clients_connected_here(self) -> int:
         """How many sockets this process holds."""
         return self._presence.count_here()
+
+    def sockets_of(self, account_id: str | None) -> int:
+        """How many of them are of one account; None is everybody without one."""
+        return self._sockets_of[account_id]
 
     def _hear(self, channel: str, message: Any) -> None:
         if channel == redis_keys.JOB_EVENTS:
