@@ -12,7 +12,7 @@ FOLDERS := app workers tasks models config
 # Two pips at once in one .venv would trip over each other, whatever -j says.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
-.PHONY: help run serve listen train voices gpu test test-all test-labelstudio test-mcp-clients lint format bench ear wakeword-demo finetune-demo requirements clean
+.PHONY: help run serve listen train voices gpu test test-all test-faults test-labelstudio test-mcp-clients test-schema lint format bench bench-gpu ear wakeword-demo finetune-demo restore-drill requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,14 @@ test-all: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/dev $(STAMPS)/reference ## Lin
 	@$(MAKE) lint
 	@$(PY) -m pytest $(AT_ONCE) $(ARGS)
 
+# make test-faults SEED=2 FAULTS=170: about ten minutes; all of it follows from the seed. As root, on Linux: small disks
+# and a second host are made for it.
+SEED   ?= 1
+FAULTS ?= 170
+
+test-faults: $(STAMPS)/run $(STAMPS)/dev ## Kill, cut off, fill and delay whatever there is under load, then compare
+	@nice -n 5 $(PY) -m bench.faults --seed $(SEED) --faults $(FAULTS)
+
 # Its pins do not fit ours (another redis, another numpy), so it has an environment of its own: 1 GB, a minute or two.
 LABEL_STUDIO := .venv-labelstudio
 
@@ -79,19 +87,36 @@ $(MCP_CLIENTS)/stamp: requirements/mcp_clients.txt $(PY)
 	  npm install --silent --no-audit --no-fund --prefix $(MCP_CLIENTS) $(INSPECTOR); fi
 	@touch $@
 
-lint: $(STAMPS)/run $(STAMPS)/dev ## Style, types, which folder may import which, and whether migrations match models
+# make test-schema ARGS="-m 'not slow'" asks little of each operation, and takes less than a minute.
+test-schema: $(STAMPS)/run $(STAMPS)/dev ## Ask every operation of the API's description as every role (some twenty minutes)
+	@$(PY) -m pytest $(AT_ONCE) tests/schema -m slow $(ARGS)
+
+lint: $(STAMPS)/run $(STAMPS)/dev ## Style, types, which folder may import which, what is unsafe, and whether migrations match models
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
 	@$(PY) $(VENV)/bin/lint-imports --no-logo
+	@$(PY) -m bandit --quiet --configfile pyproject.toml --recursive $(FOLDERS)
 	@$(PY) -m models.migrations.check
 
 format: $(STAMPS)/dev ## Sort imports, mend what ruff can mend, lay the code out
 	@$(PY) -m ruff check --fix --exit-zero .
 	@$(PY) -m ruff format .
 
-bench: $(STAMPS)/run $(STAMPS)/dev ## Measure against a server started for the purpose
-	@$(PY) -m bench
+# Other speech servers, for comparison, in an environment of their own: half a minute, 300 MB.
+PEERS := .venv-peers
+
+bench: $(STAMPS)/run $(STAMPS)/voices $(STAMPS)/dev $(PEERS)/stamp ## Measure speech beside other servers and the bare engines (an hour or two)
+	@PEERS_HOME=$(PEERS) $(PY) -m bench $(ARGS)
+
+bench-gpu: $(STAMPS)/run $(STAMPS)/gpu $(STAMPS)/dev ## Measure the batched engine on a GPU; says so where there is none
+	@$(PY) -m bench.gpu $(ARGS)
+
+$(PEERS)/stamp: requirements/peers.txt $(PY)
+	@echo "Installing other speech servers into $(PEERS) (half a minute, 300 MB) ..."
+	@$(PY) -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check -r $<
+	@touch $@
 
 ear: $(STAMPS)/run $(STAMPS)/listen $(STAMPS)/dev ## Speak golden lines with every engine, count misheard words
 	@$(PY) -m bench.ear
@@ -101,6 +126,9 @@ wakeword-demo: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/voices $(STAMPS)/dev $(ST
 
 finetune-demo: $(STAMPS)/run $(STAMPS)/train $(STAMPS)/dev ## Fine-tune the packaged language model on 50 prompts, and ask it
 	@$(PY) -m bench.finetune
+
+restore-drill: $(STAMPS)/run $(STAMPS)/dev ## Back up a running installation, restore it elsewhere, compare every row and file
+	@$(PY) -m bench.restore_drill
 
 # --- Set up ----------------------------------------------------------------------------------------------------------
 
@@ -134,9 +162,12 @@ HINT    = Name one: make $(MAKECMDGOALS) PYTHON=python3.12
 
 # All parts are resolved together first, so that any of them fit into one environment, for every platform and Python
 # that we support at once. The CUDA packages are left out: the build of torch that a machine gets names its own.
+# What serves, and what is asked for beside it, is pinned by hash, too: pip then installs nothing else, whoever sends it.
+# Of torch a machine gets the build that fits it, of which there is more than one, so `train` and `gpu` have versions only.
 # Pins that still fit stay as they are; `make requirements UPGRADE=1` takes the newest. A file is rewritten only where
 # its pins changed, since the stamps go by its date.
 UV      := $(VENV)/bin/uv
+HASHED  := run listen voices
 ALL     := $(VENV)/all.txt
 COMPILE := $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
            --no-header --annotation-style line
@@ -145,7 +176,7 @@ TIDY    := sed -e '/^nvidia-ml-py/!{/^nvidia-/d;}' -e '/^cuda-/d' -e '/^triton=/
 define compile
 	@echo "$(1)"
 	@rm -f $(ALL).part
-	@$(COMPILE) -c $(ALL) $(2:%=requirements/%.in) -o $(ALL).part
+	@$(COMPILE) -c $(ALL) $(if $(filter-out $(HASHED),$(2)),,--generate-hashes) $(2:%=requirements/%.in) -o $(ALL).part
 	@{ echo "# Compiled by 'make requirements' from requirements/: $(2)"; $(TIDY) $(ALL).part; } > $(ALL).new
 	@cmp -s $(ALL).new $(1) || cp $(ALL).new $(1)
 
@@ -166,8 +197,8 @@ requirements: $(PY) ## Pin the requirements anew after a change to requirements/
 	@$(COMPILE) $(PARTS:%=requirements/%.in) -o $(ALL)
 	$(foreach part,$(PARTS),$(call compile,requirements/$(part).txt,$(part)))
 	$(call compile,requirements.txt,run train listen dev)
-	$(foreach part,label_studio mcp_clients,$(call compile_apart,requirements/$(part).txt,$(part)))
+	$(foreach part,label_studio mcp_clients peers,$(call compile_apart,requirements/$(part).txt,$(part)))
 
 clean: ## Remove .venv and caches; var/ (the data) stays
-	@rm -rf $(VENV) $(LABEL_STUDIO) $(MCP_CLIENTS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) $(LABEL_STUDIO) $(MCP_CLIENTS) $(PEERS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
