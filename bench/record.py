@@ -15,6 +15,13 @@ from typing import Any
 _FOLDER = Path(__file__).parent / "results"
 
 
+def versions_in(home: Path, packages: Sequence[str]) -> dict[str, str]:
+    """The versions of packages in another environment."""
+    (folder,) = home.glob("lib/python3*/site-packages")
+    found = {each.name.lower(): each.version for each in importlib.metadata.distributions(path=[str(folder)])}
+    return {package: found[package] for package in packages}
+
+
 def write(
     figures: dict[str, Any], *, packages: Sequence[str], load_before: tuple[float, float, float], name: str = ""
 ) -> tuple[dict[str, Any], Path]:

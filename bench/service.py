@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import socket
@@ -10,25 +9,36 @@ import subprocess
 import sys
 import tempfile
 import time
-from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import psutil
 import requests
-import websocket
 
+from bench.processes import Tree
+from bench.speakers import HttpSpeaker
 from config import embedded
+from workers import device
 
 _ROOT = Path(__file__).parents[1]
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
+# They give way to everybody else on the machine, also while they start.
+_BULK_START_SECONDS = 600.0
+# The engine, and the voice that it speaks.
+VOICES = {"piper": "joe", "vits": "joe", "hibari": "heart"}
 
 
 class Service:
-    """Voiceworks as ``make serve`` runs it, with these variables in its environment."""
+    """Voiceworks as ``make serve`` runs it, with these variables in its environment.
 
-    def __init__(self, **variables: str) -> None:
+    ``ready_only``: nothing is spoken before it is handed over; it says that it is ready.
+    """
+
+    name = "ours"
+
+    def __init__(self, *, ready_only: bool = False, **variables: str) -> None:
+        self._ready_only = ready_only
         self._variables = variables
 
     def __enter__(self) -> Service:
@@ -51,7 +61,8 @@ class Service:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "app", "serve"], cwd=_ROOT, env=env, stdout=subprocess.DEVNULL
         )
-        self._wait_until_it_speaks(began)
+        self.tree = Tree(self._process.pid)
+        self._wait(began)
         self.start_seconds = time.monotonic() - began
         return self
 
@@ -90,27 +101,62 @@ class Service:
         """A client with a connection of its own."""
         return Client(self._port, self._key)
 
+    def speaker(self, engine: str, *, streamed: bool = False) -> HttpSpeaker:
+        """A client who hears one engine, whole or as it is made."""
+        path = "/api/tts?stream=1" if streamed else "/api/tts"
+
+        def body(text: str) -> dict[str, Any]:
+            return {"text": text, "provider": engine, "voice_id": VOICES[engine]}
+
+        return HttpSpeaker(self._port, path, body, asks="/health/live", key=self._key)
+
+    def speech_workers(self) -> list[psutil.Process]:
+        """The processes that speak."""
+        return [self.worker(node) for node in self._speech_nodes()]
+
+    def await_all_workers(self) -> None:
+        """Waits for the workers that speak for later, too, which come after those that somebody waits for."""
+        began = time.monotonic()
+        wanted = [self.folder / "run" / f"{node}.ready" for node in self._speech_nodes()]
+        while not all(file.exists() for file in wanted):
+            assert time.monotonic() - began < _BULK_START_SECONDS, "not all workers came in time"
+            time.sleep(0.05)
+
+    def _speech_nodes(self) -> list[str]:
+        return ["live-neural", *(f"bulk{number}-neural" for number in range(device.cores()))]
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps everything."""
+        return Path(self._folder.name)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process of ours needs to be part of it."""
+        return os.environ | {
+            "VAR_DIR": self._folder.name,
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "STREAM_REDIS_URL": embedded.valkey_url(self.folder, "stream"),
+        }
+
     def cpu_seconds(self) -> float:
         """Processor time of the whole process tree so far."""
-        total = 0.0
-        for process in [psutil.Process(self._process.pid), *psutil.Process(self._process.pid).children(recursive=True)]:
-            try:
-                times = process.cpu_times()
-            except psutil.NoSuchProcess:
-                continue
-            total += times.user + times.system
-        return total
+        return self.tree.cpu_seconds()
 
-    def _wait_until_it_speaks(self, began: float) -> None:
+    def _wait(self, began: float) -> None:
         while True:
             assert self._process.poll() is None, "it did not start"
             assert time.monotonic() - began < _START_SECONDS, "it did not start in time"
             try:
-                if self.client().speak("Ready.").ok:
+                if self._is_ready() if self._ready_only else self.client().speak("Ready.").ok:
                     return
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 pass
             time.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        return requests.get(f"http://127.0.0.1:{self._port}/health/ready", timeout=10).ok
 
 
 class Client:
@@ -118,12 +164,8 @@ class Client:
 
     def __init__(self, port: int, key: str) -> None:
         self._url = f"http://127.0.0.1:{port}"
-        self._key = key
         self._session = requests.Session()
         self._session.headers["X-API-Key"] = key
-        # For the figures beside the judged ones: what of an answer's time is the client library's own.
-        self._bare = HTTPConnection("127.0.0.1", port, timeout=120)
-        self._headers = {"X-API-Key": key, "Content-Type": "application/json"}
 
     def speak(self, text: str, **more: Any) -> requests.Response:
         """``POST /api/tts``."""
@@ -137,17 +179,6 @@ class Client:
         answer.raise_for_status()
         return seconds, answer
 
-    def timed_bare(self, text: str) -> tuple[float, HTTPResponse]:
-        """The same over a bare connection, without the client library."""
-        body = json.dumps({"text": text})
-        began = time.perf_counter()
-        self._bare.request("POST", "/api/tts", body, self._headers)
-        answer = self._bare.getresponse()
-        answer.read()
-        seconds = time.perf_counter() - began
-        assert answer.status == 200, answer.status
-        return seconds, answer
-
     def store_course(self, segments: list[str]) -> str:
         """The id of a new course of one topic."""
         body = {"title": "Bench", "content": [{"title": "All", "segments": segments}]}
@@ -155,31 +186,9 @@ class Client:
         answer.raise_for_status()
         return str(answer.json()["id"])
 
-    def first_frame(self, curriculum_id: str) -> float:
-        """Seconds from asking for a course's first segment to the first frame of its sound; hears it to the end."""
-        made = self._session.post(f"{self._url}/api/sessions", json={"curriculum_id": curriculum_id}, timeout=60)
-        made.raise_for_status()
-        address = f"{self._url.replace('http', 'ws', 1)}/ws/audio?binary=1&session_id={made.json()['id']}"
-        line = websocket.create_connection(address, header=[f"X-API-Key: {self._key}"], suppress_origin=True)
-        try:
-            began = time.perf_counter()
-            line.send(json.dumps({"type": "request_audio", "segment_index": 0}))
-            assert json.loads(line.recv())["cache_hit"] is False
-            # The header of a WAV file has no sound in it.
-            heard = 0
-            while heard <= 44:
-                heard += len(line.recv())
-            seconds = time.perf_counter() - began
-            while isinstance(said := line.recv(), bytes):
-                pass
-            assert json.loads(said)["type"] == "audio_end", said
-        finally:
-            line.close()
-        return seconds
-
-    def prefetch(self, curriculum_id: str) -> str:
+    def prefetch(self, curriculum_id: str, engine: str = "hibari") -> str:
         """The id of the job that speaks a course."""
-        body = {"curriculum_id": curriculum_id}
+        body = {"curriculum_id": curriculum_id, "provider": engine, "voice_id": VOICES[engine]}
         answer = self._session.post(f"{self._url}/api/tts/prefetch/topic", json=body, timeout=60)
         answer.raise_for_status()
         return str(answer.json()["job_id"])

@@ -31,7 +31,8 @@ from models import redis_keys
 SEGMENTS, LIVE = 42, 20
 PACKAGES = ("flask", "flask-sock", "gevent", "gunicorn", "redis", "simple-websocket")
 CHECKER = "bench"
-Told = list[tuple[str, int, float]]
+# State, version, time, and of a watcher the items done.
+Told = list[tuple[Any, ...]]
 
 
 class Published:
@@ -40,7 +41,9 @@ class Published:
     def __init__(self, redis_url: str) -> None:
         self.jobs: dict[str, Told] = {}
         self._ended = threading.Event()
-        self._pubsub = redis.Redis.from_url(redis_url, client_name=CHECKER).pubsub(ignore_subscribe_messages=True)
+        self._pubsub = redis.Redis.from_url(redis_url, client_name=CHECKER).pubsub(  # type: ignore[no-untyped-call]
+            ignore_subscribe_messages=True
+        )
         self._pubsub.subscribe(redis_keys.JOB_EVENTS)
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
@@ -155,7 +158,7 @@ def _judge(told: list[dict[str, Any]], published: dict[str, Told], finished: dic
         missed += any(seen.get(job_id) != states for job_id, states in expected.items())
         missed_ends += any(seen.get(job_id, [""])[-1] != states[-1] for job_id, states in expected.items())
         for job_id, news in jobs.items():
-            versions = [version for _, version, _ in news]
+            versions = [each[1] for each in news]
             fell += versions != sorted(set(versions))
             if job_id in finished:
                 lateness.append(news[-1][2] - datetime.fromisoformat(finished[job_id]).timestamp())
@@ -178,8 +181,8 @@ def _judge(told: list[dict[str, Any]], published: dict[str, Told], finished: dic
     }
 
 
-def _states(news: Iterable[tuple[str, int, float]]) -> list[str]:
-    return [state for state, _ in itertools.groupby(state for state, _, _ in news)]
+def _states(news: Iterable[tuple[Any, ...]]) -> list[str]:
+    return [state for state, _ in itertools.groupby(each[0] for each in news)]
 
 
 def _cpu(processes: list[Any]) -> float:

@@ -32,3 +32,20 @@ def ten_seconds() -> str:
 def thirty_seconds() -> str:
     """Three sentences of about ten seconds each."""
     return " ".join(ten_seconds() for _ in range(3))
+
+
+def five_seconds() -> str:
+    """One sentence of about four seconds."""
+    pick = random.Random(next(_numbers))
+    day = next(_numbers) % 900 + 100
+    return f"On day {day}, {pick.choice(_SUBJECTS)} {pick.choice(_VERBS)} {pick.choice(_OBJECTS)}."
+
+
+def mixed(count: int) -> list[str]:
+    """Texts of 1 to 60 words, evenly spread on a scale that doubles; of the same lengths each time."""
+    pick = random.Random(7)
+    found = []
+    for _ in range(count):
+        words = f"{next(_numbers)} is the number. {ten_seconds()} {thirty_seconds()}".split()
+        found.append(" ".join(words[: round(60 ** pick.random())]).rstrip(",.") + ".")
+    return found
