@@ -88,7 +88,7 @@ def base_models() -> list[dict[str, Any]]:
 def _shown(known: Known) -> dict[str, Any]:
     state = known.state
     status = (
-        "drained" if known.worker.drained else "offline" if not known.online else "busy" if known.job_id else "idle"
+        "drained" if known.worker.drained else "offline" if not known.online else "busy" if known.session_id else "idle"
     )
     return {
         "id": known.worker.id,
@@ -98,7 +98,7 @@ def _shown(known: Known) -> dict[str, Any]:
         "device": state.device if state else None,
         "gpu": state.gpu if state else None,
         "memory_bytes": state.memory_bytes if state else None,
-        "current_session": known.job_id,
+        "current_session": known.session_id,
         "waiting": known.waiting,
         "last_heartbeat": iso(state.heartbeat_at) if state else None,
     }

@@ -32,8 +32,8 @@ class Known:
     worker: TrainingWorker
     state: Worker | None
     online: bool
-    # The training that it does, and how many wait for it alone.
-    job_id: str | None
+    # The session that it is at, and how many wait for it alone.
+    session_id: str | None
     waiting: int
 
 
@@ -52,8 +52,10 @@ def everything(session: Session) -> list[Known]:
         .outerjoin(Worker, Worker.node == TrainingWorker.node)
         .order_by(TrainingWorker.id)
     ).all()
-    running = select(Job.lease_node, Job.id).where(Job.state == RUNNING, Job.lane.startswith(LANE, autoescape=True))
-    at_work = {row.lease_node: row.id for row in session.execute(running)}
+    # A merge is a session's, too.
+    whose = func.coalesce(Job.params["session_id"].astext, Job.id).label("session_id")
+    running = select(Job.lease_node, whose).where(Job.state == RUNNING, Job.lane.startswith(LANE, autoescape=True))
+    at_work = {row.lease_node: row.session_id for row in session.execute(running)}
     queued = select(Job.lane, func.count().label("sessions")).where(
         Job.state == QUEUED, Job.lane.startswith(f"{LANE}.")
     )

@@ -24,7 +24,7 @@ from tests import making, tuning, waking
 from tests.conftest import eventually
 from tests.outside.server import running
 from tests.outside.small import Ollama
-from tests.tuning import SESSIONS, Headers
+from tests.tuning import SESSIONS, WORKERS, Headers
 
 PREVIEW = "/api/training/preview"
 SERVICES = "/api/services"
@@ -134,6 +134,18 @@ def test_a_cancelled_merge_may_be_asked_for_again(
     second = post(tuned, admin, trained, "merge", dtype="float32").get_json()
     assert second["job_id"] != first
     assert second["status"] == "queued"
+
+
+def test_a_worker_that_merges_is_at_that_session(
+    tuned: FlaskClient, admin: Headers, database: Database, trained: str
+) -> None:
+    job_id = post(tuned, admin, trained, "merge").get_json()["job_id"]
+    with database.transaction() as session:
+        job = session.get_one(Job, job_id)
+    making.claim(database, job, node="tune@here")
+    (worker,) = tuned.get(WORKERS, headers=admin).get_json()
+    assert (worker["status"], worker["current_session"]) == ("busy", trained)
+    assert whole(tuned, admin, trained)["status"] == "merging"
 
 
 def test_what_cannot_be_merged_is_refused(tuned: FlaskClient, admin: Headers, database: Database, trained: str) -> None:
