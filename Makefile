@@ -12,7 +12,7 @@ FOLDERS := app workers tasks models config
 # Two pips at once in one .venv would trip over each other, whatever -j says.
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
-.PHONY: help run serve listen train voices gpu test test-all test-faults test-labelstudio test-mcp-clients test-schema lint format bench bench-gpu ear wakeword-demo finetune-demo restore-drill requirements clean
+.PHONY: help run serve listen train voices gpu test test-all test-faults test-labelstudio test-mcp-clients test-schema lint format bench bench-gpu bench-load ear wakeword-demo finetune-demo restore-drill requirements clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -108,6 +108,10 @@ PEERS := .venv-peers
 
 bench: $(STAMPS)/run $(STAMPS)/voices $(STAMPS)/dev $(PEERS)/stamp ## Measure speech beside other servers and the bare engines (an hour or two)
 	@PEERS_HOME=$(PEERS) $(PY) -m bench $(ARGS)
+
+# make bench-load ARGS="--minutes 5 --seed 2": the plots are matplotlib's, which comes with `make train`.
+bench-load: $(STAMPS)/run $(STAMPS)/dev ## Ask for more than can be done for half an hour: is it bounded, flat, fair, soon idle?
+	@$(PY) -m bench.load $(ARGS)
 
 bench-gpu: $(STAMPS)/run $(STAMPS)/gpu $(STAMPS)/dev ## Measure the batched engine on a GPU; says so where there is none
 	@$(PY) -m bench.gpu $(ARGS)

@@ -150,7 +150,7 @@ def test_swagger_ui_shows_every_operation_and_asks_nobody_else(web: Web, clean: 
 
 
 @in_a_browser
-@pytest.mark.parametrize("scheme", ["bearer", "apiKey"])
+@pytest.mark.parametrize("scheme", ["bearer", pytest.param("apiKey", marks=pytest.mark.slow)])
 def test_swagger_ui_sends_the_credential_that_it_was_given(
     web: Web, clean: None, scheme: str, picture: Callable
 ) -> None:

@@ -10,14 +10,12 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import delete
 from werkzeug.test import TestResponse
 
 from config.settings import Settings
 from models.db import Database
 from models.jobs.tables import Job
 from models.llm import merged
-from models.workers import Worker
 from tasks import run
 from tasks.process import Process
 from tests import making, tuning, waking
@@ -254,7 +252,7 @@ def test_a_preview_shows_what_the_prompts_become(
         assert [each["prompt_id"] for each in everything["prompts"]] == [first, second]
 
 
-def test_what_cannot_be_previewed_is_refused(tuned: FlaskClient, admin: Headers, database: Database) -> None:
+def test_what_cannot_be_previewed_is_refused(tuned: FlaskClient, admin: Headers, no_worker: None) -> None:
     def preview(**body: Any) -> TestResponse:
         return tuned.post(PREVIEW, json={"base_model": tuning.BASE} | body, headers=admin)
 
@@ -264,6 +262,4 @@ def test_what_cannot_be_previewed_is_refused(tuned: FlaskClient, admin: Headers,
     assert_error(preview(base_model="../x"), 422, "VALIDATION_ERROR", "../x")
     assert_error(preview(prompt_ids=[made + 1]), 422, "VALIDATION_ERROR", str(made + 1))
     assert_error(preview(config={"lora_r": 0}), 422, "VALIDATION_ERROR", "lora_r")
-    with database.transaction() as session:
-        session.execute(delete(Worker).where(Worker.lanes.contains(["listen"])))
     assert_error(preview(), 503, "PROVIDER_UNAVAILABLE", "worker_io")

@@ -128,6 +128,7 @@ def test_all_bulk_workers_share_one_course(product: Voiceworks) -> None:
     truth.check_course(product, job_id, course)
 
 
+@pytest.mark.slow
 def test_a_second_start_finds_everything_made(product: Voiceworks, measured: Callable[..., None]) -> None:
     course = texts("a course for two days", 6)
     job_id = product.prefetch(course)

@@ -57,6 +57,7 @@ def worker(bare: Voiceworks, site: Site) -> Iterator[Callable[[], Child]]:
         child.stop()
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_over_a_download_is_followed_by_one_that_finishes_it(
     bare: Voiceworks, worker: Callable[[], Child], site: Site
 ) -> None:

@@ -300,7 +300,7 @@ def test_live_speech_whose_listener_left_stops_before_its_next_sentence(
 
     def leave_after_two(work: run.Work, progress: float, phase: str) -> None:
         said.append(progress)
-        if len(said) == 3:
+        if len(said) == 5:
             with database.transaction() as session:
                 waiters.leave(session, [waiter])
         report(work, progress, phase)
@@ -309,7 +309,8 @@ def test_live_speech_whose_listener_left_stops_before_its_next_sentence(
     run.run_slice(SPEAK, job.id)
     gone = making.read(database, job)
     assert (gone.state, gone.error_code) == ("cancelled", "abandoned")
-    assert said == pytest.approx([0.0, 0.2, 0.4])
+    # Before each piece, and after it.
+    assert said == pytest.approx([0.0, 0.0, 0.2, 0.2, 0.4])
     assert clip_state(database, clip) == "absent"
 
 

@@ -103,16 +103,16 @@ def test_a_piece_the_engine_cannot_say_leaves_no_rest() -> None:
     assert np.allclose(clip.samples, np.concatenate(wanted))
 
 
-def test_the_share_done_is_reported_before_each_piece() -> None:
+def test_the_share_done_is_reported_before_each_piece_and_after_each_part() -> None:
     heard: list[tuple[float, str]] = []
     engine = Letters()
 
     def report(progress: float, phase: str) -> None:
         heard.append((progress, phase))
-        assert len(engine.said) == len(heard) - 1
+        assert len(engine.said) == len(heard) // 2
 
     speak(engine, "One. Two. Three. Four.", voice="v", speed=1.0, report=report)
-    assert heard == [(0.0, "speaking"), (0.25, "speaking"), (0.5, "speaking"), (0.75, "speaking")]
+    assert heard == [(share, "speaking") for share in (0.0, 0.0, 0.25, 0.25, 0.5, 0.5, 0.75, 0.75)]
 
 
 def test_a_report_may_stop_the_work_before_the_next_piece() -> None:

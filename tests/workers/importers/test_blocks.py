@@ -122,6 +122,7 @@ def test_a_megabyte_of_html_is_read_in_about_a_second() -> None:
     assert len(page.blocks) > 15_000
 
 
+@pytest.mark.slow
 def test_a_megabyte_of_markdown_is_read_in_seconds() -> None:
     part = "## Heading\n\nSome *words* with [a link](x.md) and $x^2$.\n\n- one\n- two\n\n"
     started = time.process_time()

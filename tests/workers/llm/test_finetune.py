@@ -178,6 +178,7 @@ def test_killed_again_and_again_it_repeats_no_step_and_ends_as_one_that_was_left
     assert reports[0]["history"] == reports[1]["history"]
 
 
+@pytest.mark.slow
 def test_ended_by_a_signal_it_is_gone_at_once_and_leaves_nothing(runs: Any) -> None:
     folder = runs.plan("ended", num_epochs=1000)
     began = time.monotonic()
@@ -192,6 +193,7 @@ def test_ended_by_a_signal_it_is_gone_at_once_and_leaves_nothing(runs: Any) -> N
     assert not (folder / "out").exists()
 
 
+@pytest.mark.slow
 def test_training_ends_when_held_out_prompts_get_no_better_and_keeps_the_best(runs: Any) -> None:
     # What the held-out prompts say has nothing in common with the rest: learning on makes them worse.
     given = [
@@ -209,6 +211,7 @@ def test_training_ends_when_held_out_prompts_get_no_better_and_keeps_the_best(ru
     assert [step for step in judged if step > report["kept_step"]] == list(judged)[-2:]
 
 
+@pytest.mark.slow
 def test_prompts_that_are_too_long_are_cut_or_left_out_and_named(runs: Any) -> None:
     given = runs.rows()[:7]
     given[3]["messages"][-1]["content"] += " And then" * 60
@@ -241,12 +244,14 @@ def test_a_prompt_that_cannot_be_learned_ends_it_with_a_sentence(runs: Any, row:
     assert said in lines[-1]["message"]
 
 
+@pytest.mark.slow
 def test_layers_that_the_base_model_has_not_are_refused_by_name(runs: Any) -> None:
     status, lines = runs.run(runs.plan("layers", target_modules=["no_such_proj"]))
     assert (status, lines[-1]["type"], lines[-1]["code"]) == (1, "failed", "bad_config")
     assert "no_such_proj" in lines[-1]["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(quantization_available(), reason="bitsandbytes is installed")
 def test_four_bits_without_what_computes_in_them_are_refused_and_nothing_else_is_trained(runs: Any) -> None:
     status, lines = runs.run(runs.plan("packed", quantization="4bit"))
@@ -261,6 +266,7 @@ def test_a_base_model_in_four_bits_is_trained(runs: Any) -> None:
     assert report["last_loss"] < 0.4 * report["first_loss"]
 
 
+@pytest.mark.slow
 def test_a_base_model_that_is_another_than_was_chosen_is_refused(runs: Any) -> None:
     folder = runs.plan("changed")
     told = json.loads((folder / "plan.json").read_text())
@@ -270,6 +276,7 @@ def test_a_base_model_that_is_another_than_was_chosen_is_refused(runs: Any) -> N
     assert (status, lines[-1]["code"]) == (1, "base_model_changed")
 
 
+@pytest.mark.slow
 def test_memory_that_does_not_suffice_is_told_as_such(runs: Any) -> None:
     folder = runs.plan("large", batch_size=12, lora_r=512, num_epochs=2)
     # Enough to import everything, and a few megabytes besides.

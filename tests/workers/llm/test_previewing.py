@@ -41,6 +41,7 @@ def test_the_preview_is_what_is_trained(whole: tuple[Path, list[dict[str, Any]]]
     assert sum(each["tokens"] for each in found["prompts"]) == data["tokens"]
 
 
+@pytest.mark.slow
 def test_of_many_prompts_some_are_shown_and_all_are_counted(runs: Any) -> None:
     given = [{**runs.rows()[0], "prompt_id": number} for number in range(1, 101)]
     folder = runs.plan("many", given)
@@ -50,6 +51,7 @@ def test_of_many_prompts_some_are_shown_and_all_are_counted(runs: Any) -> None:
     assert found["data_stats"]["rows"] == 100
 
 
+@pytest.mark.slow
 def test_prompts_that_are_too_long_are_shown_as_cut_off(runs: Any) -> None:
     folder = runs.plan("long", max_seq_length=32)
     assert runs.run(folder, "previewing")[0] == 0

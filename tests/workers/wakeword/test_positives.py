@@ -118,6 +118,7 @@ def test_a_second_run_makes_only_what_is_missing(tmp_path: Path) -> None:
     assert len(speak.asked) == asked
 
 
+@pytest.mark.slow
 def test_what_a_voice_cannot_say_is_left_out_and_named_and_nothing_at_all_is_refused(tmp_path: Path) -> None:
     counting = Counting()
 
@@ -154,6 +155,7 @@ def speak(tmp_path_factory: pytest.TempPathFactory) -> Speak:
     return direct(Device("cpu", 1), tmp_path_factory.mktemp("cut graphs"))
 
 
+@pytest.mark.slow
 def test_every_family_at_hand_says_the_word_and_no_two_of_its_clips_are_the_same(tmp_path: Path, speak: Speak) -> None:
     voices = at_hand(espeak_variants=20)
     families = {voice.family for voice in voices}

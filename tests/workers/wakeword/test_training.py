@@ -105,6 +105,7 @@ def test_few_shot_templates_are_ready_at_once_and_hear_the_word(tmp_path: Path, 
     assert report["conditions"]["clean"] == {"clips": 1, "missed": 0, "misses": 0.0, "bound": pytest.approx(0.95)}
 
 
+@pytest.mark.slow
 def test_a_recording_that_cannot_be_used_ends_it_with_a_sentence(tmp_path: Path, takes: list[bytes]) -> None:
     status, lines = said(plan(tmp_path, [takes[0], b"this is text"]))
     assert status == 1
