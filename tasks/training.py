@@ -84,7 +84,7 @@ class Training:
             if not ended:
                 self.tell(at_once=True, may_leave=False)
                 how = child.died_of()
-                message_shown = f"The training's process ended with {how}; it is tried again, from where it was."
+                message_shown = f"The training's process ended with {how}. A further try goes on where it was."
                 raise RetryLater(message_shown, code="training_died")
         (self._folder / "done").touch()
 

@@ -8,6 +8,7 @@ import logging
 import os
 import select
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -109,6 +110,8 @@ class TrainingChild:
         """How it ended, in words; its last lines are logged."""
         code = self._child.poll()
         log.warning("The training's process ended with %s; its last lines:\n%s", code, self._child.log_tail())
+        if code == -signal.SIGKILL:
+            return f"signal {signal.SIGKILL:d} (as where the memory does not suffice)"
         return f"signal {-code}" if code is not None and code < 0 else f"status {code}"
 
 

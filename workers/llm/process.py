@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
 import sys
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from workers.saying import Voice
 
 _M_MMAP_THRESHOLD = -3
 _KEPT_BYTES_MAX = 4 << 20
+# Less than any base model needs for a layer.
+_LITTLE_BYTES = 32 << 20
 
 # What torch and those around it say where an allocation fails.
 _SAID = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "bad_alloc")
@@ -34,7 +37,7 @@ def main(make: Callable[[Path, Voice], None], exhausted_by: str) -> int:
         voice.say(type="failed", code=fault.code, message=fault.message)
         return 1
     except (MemoryError, OSError, RuntimeError, ImportError) as fault:
-        if not exhausted(fault):
+        if not exhausted(fault) and not nothing_left():
             raise
         voice.say(type="failed", code="out_of_memory", message=exhausted_by)
         return 1
@@ -66,3 +69,12 @@ def exhausted(fault: BaseException) -> bool:
         return True
     said = str(fault).lower()
     return any(words in said for words in _SAID)
+
+
+def nothing_left() -> bool:
+    """Whether there is no memory for anything: what libraries say then may be about something else altogether."""
+    try:
+        mmap.mmap(-1, _LITTLE_BYTES).close()
+    except (OSError, MemoryError):
+        return True
+    return False
