@@ -74,7 +74,8 @@ def exhausted(fault: BaseException) -> bool:
 def nothing_left() -> bool:
     """Whether there is no memory for anything: what libraries say then may be about something else altogether."""
     try:
-        mmap.mmap(-1, _LITTLE_BYTES).close()
+        # Private, as nearly all memory is: limits count no other.
+        mmap.mmap(-1, _LITTLE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS).close()
     except (OSError, MemoryError):
         return True
     return False
