@@ -91,8 +91,8 @@ def beat(
     memory_bytes: int,
     cpu_percent: float | None = None,
     gpu: dict[str, Any] | None = None,
-) -> None:
-    """The worker still lives, and this is what it uses (as ``Worker`` has it)."""
+) -> bool:
+    """Whether the worker is known, which still lives and uses this (as ``Worker`` has it)."""
     values = {
         "heartbeat_at": func.now(),
         "current_unit": current_unit,
@@ -100,7 +100,8 @@ def beat(
         "cpu_percent": cpu_percent,
         "gpu": gpu,
     }
-    session.execute(update(Worker).where(Worker.node == node).values(**values))
+    known = update(Worker).where(Worker.node == node).values(**values).returning(Worker.node)
+    return session.scalar(known) is not None
 
 
 def leave(session: Session, node: str) -> None:

@@ -60,6 +60,8 @@ class Process:
         self._leaving = threading.Event()
         self._processor = ProcessorUse()
         self._gpu: GpuUse | None = None
+        # None before it is ready, and once it leaves.
+        self._presence: Presence | None = None
 
     @contextmanager
     def holding(self, token: str, renew: Renew, seconds: float) -> Iterator[None]:
@@ -98,6 +100,7 @@ class Process:
             memory_bytes=psutil.Process().memory_info().rss,
         )
         self._gpu = GpuUse(device)
+        self._presence = presence
         self.database.persist(lambda session: workers.register(session, presence))
 
     def leave(self) -> None:
@@ -121,6 +124,7 @@ class Process:
                 if leaving and not told:
                     with self.database.transaction(durable=False) as session:
                         workers.leave(session, self.node)
+                    self._presence = None
                     told = True
                 self.beat()
             except (SQLAlchemyError, redis.RedisError) as fault:
@@ -144,7 +148,7 @@ class Process:
             leases = dict(self._leases)
         memory, busy = psutil.Process().memory_info().rss, self._processor.percent()
         with self.database.transaction(durable=False) as session:
-            workers.beat(
+            known = workers.beat(
                 session,
                 self.node,
                 current_unit=self.current_unit,
@@ -152,6 +156,9 @@ class Process:
                 cpu_percent=busy,
                 gpu=self._gpu.latest() if self._gpu else None,
             )
+            if not known and self._presence is not None:
+                # Its row went while it lives: the database is an older one now, or the machine slept for a day.
+                workers.register(session, self._presence)
         kept: set[str] = set()
         for lease in set(leases.values()):
             tokens = [token for token, other in leases.items() if other == lease]

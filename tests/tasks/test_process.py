@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from models import speech_clips, workers
@@ -234,3 +234,21 @@ def test_a_heartbeat_says_what_the_process_uses(process: Process, database: Data
     finally:
         with database.transaction() as session:
             session.delete(session.get_one(Worker, process.node))
+
+
+def test_a_worker_whose_row_is_gone_says_again_that_it_is_there(process: Process, database: Database) -> None:
+    def row() -> tuple[list[str], bool] | None:
+        with database.transaction() as session:
+            found = session.get(Worker, process.node)
+            return None if found is None else (list(found.lanes), found.draining)
+
+    # What never was ready says nothing.
+    process.beat()
+    assert row() is None
+    process.register(device="cpu", lanes=["io"], engines={})
+    with database.transaction() as session:
+        session.execute(delete(Worker).where(Worker.node == process.node))
+    process.beat()
+    assert row() == (["io"], False)
+    with database.transaction() as session:
+        session.execute(delete(Worker).where(Worker.node == process.node))
