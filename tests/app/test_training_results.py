@@ -12,13 +12,12 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from config.child import Child
 from config.settings import Settings
 from models.db import Database
-from models.jobs.tables import Job
+from models.jobs.tables import ENDED, Job
 from models.llm import merged
-from tasks import run
-from tasks.process import Process
-from tests import making, tuning, waking
+from tests import making, tuning
 from tests.conftest import eventually
 from tests.outside.server import running
 from tests.outside.small import Ollama
@@ -26,18 +25,6 @@ from tests.tuning import SESSIONS, WORKERS, Headers
 
 PREVIEW = "/api/training/preview"
 SERVICES = "/api/services"
-
-
-@pytest.fixture
-def process(
-    configured: Settings, tuned: FlaskClient, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Process]:
-    """A worker within the test's own process, which says that it is there."""
-    made = Process(configured, node="hands over@here")
-    monkeypatch.setattr(run, "current", lambda: made)
-    making.register(database, made.node, "io")
-    yield made
-    made.database.dispose()
 
 
 @pytest.fixture
@@ -94,6 +81,16 @@ def service(client: FlaskClient, admin: Headers, url: str, **fields: Any) -> int
     assert answer.status_code == 201, answer.text
     found: int = answer.get_json()["id"]
     return found
+
+
+def ended(client: FlaskClient, admin: Headers, job_id: str) -> Any:
+    """A job once a worker is done with it."""
+
+    def look() -> Any:
+        job = client.get(f"/api/jobs/{job_id}", headers=admin).get_json()
+        return job if job["state"] in ENDED else None
+
+    return eventually(look, within_seconds=20)
 
 
 # --- Merging ---------------------------------------------------------------------------------------------------------
@@ -175,41 +172,45 @@ def test_a_worker_merges_what_it_trained(
 
 
 def test_an_ollama_gets_the_model_once_and_makes_it_its_own(
-    tuned: FlaskClient, admin: Headers, database: Database, process: Process, trained: str, ollama: Ollama
+    tuned: FlaskClient, admin: Headers, database: Database, worker: Child, trained: str, ollama: Ollama
 ) -> None:
     merge(tuned, admin, database, trained)
     number = service(tuned, admin, ollama.url)
     asked = {"service_id": number, "model": "films:latest"}
     first = post(tuned, admin, trained, "handover", **asked)
     assert (first.status_code, first.get_json()["status"]) == (202, "queued")
-    assert post(tuned, admin, trained, "handover", **asked).get_json() == first.get_json()
-    run.run_slice("llm.handover", first.get_json()["job_id"])
-    job = tuned.get(f"/api/jobs/{first.get_json()['job_id']}", headers=admin).get_json()
+    job = ended(tuned, admin, first.get_json()["job_id"])
     assert (job["state"], job["error"]) == ("succeeded", None)
     files = ollama.made["films:latest"]
     assert set(files) == {"model.safetensors", "config.json"}
     assert ollama.blobs[files["model.safetensors"]] == b"the whole model"
     # What it has is not sent again.
-    second = post(tuned, admin, trained, "handover", service_id=number, model="other").get_json()["job_id"]
     ollama.asked.clear()
-    run.run_slice("llm.handover", second)
+    second = post(tuned, admin, trained, "handover", service_id=number, model="other").get_json()["job_id"]
+    assert ended(tuned, admin, second)["state"] == "succeeded"
     assert [each.method for each in ollama.asked if each.path.startswith("/api/blobs")] == ["HEAD", "HEAD"]
     assert ollama.made["other"] == files
 
 
 def test_an_ollama_that_is_away_is_waited_for_and_one_that_refuses_is_not(
-    tuned: FlaskClient, admin: Headers, database: Database, process: Process, trained: str, ollama: Ollama
+    tuned: FlaskClient, admin: Headers, database: Database, worker: Child, trained: str, ollama: Ollama
 ) -> None:
     merge(tuned, admin, database, trained)
     away = service(tuned, admin, "http://127.0.0.1:9", name="away")
     job_id = post(tuned, admin, trained, "handover", service_id=away, model="films").get_json()["job_id"]
-    run.run_slice("llm.handover", job_id)
-    job = tuned.get(f"/api/jobs/{job_id}", headers=admin).get_json()
-    assert (job["state"], job["error"]["code"]) == ("queued", "upstream_unavailable")
+    asked = {"service_id": away, "model": "films"}
+
+    def tried() -> bool:
+        job = tuned.get(f"/api/jobs/{job_id}", headers=admin).get_json()
+        return job["state"] == "queued" and (job["error"] or {}).get("code") == "upstream_unavailable"
+
+    eventually(tried)
+    # Who asks again meanwhile asks for the same.
+    assert post(tuned, admin, trained, "handover", **asked).get_json()["job_id"] == job_id
+    tuned.post(f"/api/jobs/{job_id}/cancel", headers=admin)
     broken = service(tuned, admin, ollama.url + "/nowhere", name="broken")
     job_id = post(tuned, admin, trained, "handover", service_id=broken, model="films").get_json()["job_id"]
-    run.run_slice("llm.handover", job_id)
-    job = tuned.get(f"/api/jobs/{job_id}", headers=admin).get_json()
+    job = ended(tuned, admin, job_id)
     assert (job["state"], job["error"]["code"]) == ("failed", "upstream_error")
     assert ollama.made == {}
 
@@ -238,18 +239,31 @@ def test_what_cannot_be_handed_over_is_refused(
 
 
 def test_a_preview_shows_what_the_prompts_become(
-    tuned: FlaskClient, admin: Headers, configured: Settings, tmp_path: Path
+    tuned: FlaskClient, admin: Headers, worker: Child, tmp_path: Path
 ) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    words = {word: number for number, word in enumerate(("[UNK]", "user", "assistant", "question", "answer", ":", "2"))}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.save(str(tmp_path / "bases" / tuning.BASE / "tokenizer.json"))
     first, second = (tuning.prompt(tuned, admin, number) for number in (1, 2))
-    with waking.training_worker(configured, tmp_path, lane="listen", node="listen@test", command=tuning.STAND_IN):
-        body = {"base_model": tuning.BASE, "prompt_ids": [second], "config": {"lora_r": 4}}
-        answer = tuned.post(PREVIEW, json=body, headers=admin)
-        assert answer.status_code == 200, answer.text
-        (shown,) = answer.get_json()["prompts"]
-        assert shown["prompt_id"] == second
-        assert answer.get_json()["data_stats"]["rows"] == 1
-        everything = tuned.post(PREVIEW, json={"base_model": tuning.BASE}, headers=admin).get_json()
-        assert [each["prompt_id"] for each in everything["prompts"]] == [first, second]
+    body = {"base_model": tuning.BASE, "prompt_ids": [second], "config": {"lora_r": 4}}
+    answer = tuned.post(PREVIEW, json=body, headers=admin)
+    assert answer.status_code == 200, answer.text
+    (shown,) = answer.get_json()["prompts"]
+    assert shown == {
+        "prompt_id": second,
+        "text": "user: question 2\nassistant: answer 2\n",
+        "learned": "answer 2\n",
+        "tokens": 8,
+        "prompt_tokens": 6,
+        "truncated": False,
+        "held_out": False,
+    }
+    assert answer.get_json()["data_stats"]["memory_estimate_bytes"] > 0
+    assert "no chat template" in answer.get_json()["warnings"][0]
+    everything = tuned.post(PREVIEW, json={"base_model": tuning.BASE}, headers=admin).get_json()
+    assert [each["prompt_id"] for each in everything["prompts"]] == [first, second]
 
 
 def test_what_cannot_be_previewed_is_refused(tuned: FlaskClient, admin: Headers, no_worker: None) -> None:
