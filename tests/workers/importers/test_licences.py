@@ -160,6 +160,7 @@ def test_a_field_for_rights_needs_no_sign_and_a_lesson_does(text: str, expected:
     assert attributions.attribution([text], pages=True) == ""
 
 
+@pytest.mark.slow
 def test_time_grows_with_the_length_only() -> None:
     for text in [
         "Creative Commons Attribution " * 10_000,

@@ -133,6 +133,7 @@ def test_what_a_voice_cannot_say_is_left_out_and_named_and_nothing_at_all_is_ref
         make(plan("alexa", VOICES[1:], 20, 7), speak=only_a, store=SampleStore(tmp_path / "two"), report=nothing)
 
 
+@pytest.mark.slow
 def test_near_words_take_turns_and_every_voice_says_most_of_them(tmp_path: Path) -> None:
     words = [f"word{number}" for number in range(10)]
     planned = plan_all(words, VOICES, 200, 7, source="near")
