@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from app import context
 from app.http import waiting
 from app.sockets.hub import News
+from app.speech_ended import PASSING
+from config.settings import Settings
 from models.accounts import Caller
 from models.errors import Busy, OverShare, Unavailable
 from models.jobs import queries, waiters
 from tasks import submit
 
 BUSY_SECONDS = 2
-# What ends such a job although it may go well another time.
-PASSING = {"worker_lost", "abandoned", "temporarily_unavailable"}
+
+
+def admit(session: Session, settings: Settings, caller: Caller) -> None:
+    """Lets a caller have one more live job, where not too many wait.
+
+    Raises:
+        Busy, OverShare: too much is waiting, or too much of the caller's.
+    """
+    waiting_in_all, waiting_here = queries.live_waiting(session, caller.account_id)
+    if waiting_in_all >= settings.live_waiting_max:
+        raise Busy(f"{waiting_in_all} requests are waiting already.", retry_after_seconds=BUSY_SECONDS)
+    if waiting_here >= settings.live_waiting_share:
+        raise OverShare(f"{waiting_here} of your requests are waiting already.", retry_after_seconds=BUSY_SECONDS)
 
 
 def done(caller: Caller, kind: str, *, lane: str, params: dict[str, Any], nobody: str) -> News:
@@ -28,12 +43,7 @@ def done(caller: Caller, kind: str, *, lane: str, params: dict[str, Any], nobody
     here = context.current()
     with here.hub.subscribed() as subscription:
         with here.database.transaction() as session:
-            waiting_in_all, waiting_here = queries.live_waiting(session, caller.account_id)
-            if waiting_in_all >= here.settings.live_waiting_max:
-                raise Busy(f"{waiting_in_all} requests are waiting already.", retry_after_seconds=BUSY_SECONDS)
-            if waiting_here >= here.settings.live_waiting_share:
-                message = f"{waiting_here} of your requests are waiting already."
-                raise OverShare(message, retry_after_seconds=BUSY_SECONDS)
+            admit(session, here.settings, caller)
             try:
                 job, _ = submit.submit(session, kind, lane=lane, params=params, account_id=caller.account_id)
             except Unavailable as fault:

@@ -11,7 +11,7 @@ from typing import Any
 from flask import Response, g
 from sqlalchemy.orm import Session
 
-from app import context
+from app import at_once, context
 from app.context import Context
 from app.http import waiting
 from app.http.ranges import send_stored
@@ -22,8 +22,8 @@ from config.versions import AUDIO_FORMATS
 from config.voices import catalogue, live_lane
 from models import speech_clips, speech_renditions, speech_voices
 from models.accounts import Caller
-from models.errors import Busy, Invalid, NotFound, OverShare, Unavailable
-from models.jobs import queries, waiters
+from models.errors import Invalid, NotFound, Unavailable
+from models.jobs import waiters
 from models.jobs.tables import SUCCEEDED, Job
 from models.speech_clips import ClipSpec, SpeechClip
 from models.speech_renditions import Form, Found
@@ -32,7 +32,6 @@ from tasks import submit
 
 MAX_CHARACTERS = 20_000
 MIN_SPEED, MAX_SPEED = 0.25, 4.0
-BUSY_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -195,12 +194,7 @@ def _submit(
     session: Session, here: Context, caller: Caller, wanted: Wanted, *, stream: bool, callback_url: str | None = None
 ) -> tuple[Job, bool]:
     """The live job for a clip, joined when the caller already has one for the same."""
-    settings = here.settings
-    waiting_in_all, waiting_here = queries.live_waiting(session, caller.account_id)
-    if waiting_in_all >= settings.live_waiting_max:
-        raise Busy(f"{waiting_in_all} requests are waiting already.", retry_after_seconds=BUSY_SECONDS)
-    if waiting_here >= settings.live_waiting_share:
-        raise OverShare(f"{waiting_here} of your requests are waiting already.", retry_after_seconds=BUSY_SECONDS)
+    at_once.admit(session, here.settings, caller)
     resolution = wanted.resolution
     resolution.require()
     try:

@@ -176,11 +176,12 @@ def note(
         LeaseLost: it was cancelled, paused, or is somebody else's by now.
     """
     work.hold(session, job)
-    reached = (curves.last(session, job.id) or {"step": 0})["step"]
-    curves.add(session, job.id, points)
-    if any(point["step"] > reached for point in points):
-        # Whoever gets further than before is not to blame for what its workers die of: trainings take days.
-        session.execute(update(Job).where(Job.id == job.id).values(attempts=1))
+    if points:
+        reached = (curves.last(session, job.id) or {"step": 0})["step"]
+        curves.add(session, job.id, points)
+        if any(point["step"] > reached for point in points):
+            # Whoever gets further than before is not to blame for what its workers die of: trainings take days.
+            session.execute(update(Job).where(Job.id == job.id).values(attempts=1))
     if detail is not None:
         session.execute(update(TrainingSession).where(TrainingSession.id == job.id).values(detail=dict(detail)))
 
