@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import socket
 import struct
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import delete
 from sqlalchemy.orm import undefer
@@ -24,6 +26,8 @@ from models.jobs.tables import Job
 from models.llm import curves, sessions, workers
 from models.llm.tables import TrainingSession
 from models.workers import Worker
+from tasks.process import Process
+from tasks.training_child import TRAINER
 from tests import llm_trainer, making, waking
 from tests.conftest import eventually
 
@@ -163,6 +167,12 @@ def starts(configured: Settings, session_id: str) -> list[int]:
     told = (folder.parent / f"{folder.name}.starts").read_text().split()
     assert "double" not in told, told
     return list(map(int, told))
+
+
+def stands_in(monkeypatch: pytest.MonkeyPatch, process: Process, folder: Path) -> None:
+    """Has the stand-in do what a process within the test's own starts, in a folder of the test's."""
+    monkeypatch.setenv(TRAINER, STAND_IN)
+    monkeypatch.setattr(process, "settings", dataclasses.replace(process.settings, var_dir=folder))
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,6 @@ from models.jobs.tables import Job
 from models.llm import merged, sessions
 from tasks import run
 from tasks.process import Process
-from tasks.training_child import TRAINER
 from tests import llm_trainer, making, tuning
 
 PREVIEW = "llm.preview"
@@ -27,8 +25,7 @@ PREVIEW = "llm.preview"
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch, process: Process, tmp_path: Path) -> None:
     """The stand-in merges, in a folder of the test's own."""
-    monkeypatch.setenv(TRAINER, tuning.STAND_IN)
-    monkeypatch.setattr(process, "settings", dataclasses.replace(process.settings, var_dir=tmp_path))
+    tuning.stands_in(monkeypatch, process, tmp_path)
 
 
 @pytest.fixture

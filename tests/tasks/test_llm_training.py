@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import json
 import os
@@ -25,7 +24,6 @@ from models.llm.sessions import KIND
 from tasks import run, sweep_files, worker
 from tasks.process import Process
 from tasks.sweeps import Ground
-from tasks.training_child import TRAINER
 from tests import llm_trainer, making, tuning
 from tests.conftest import eventually
 from tests.llm_trainer import PHASES, STEPS, lives
@@ -35,8 +33,7 @@ from tests.tuning import WITHIN_SECONDS
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch, process: Process, tmp_path: Path) -> None:
     """The stand-in trains, in a folder of the test's own."""
-    monkeypatch.setenv(TRAINER, tuning.STAND_IN)
-    monkeypatch.setattr(process, "settings", dataclasses.replace(process.settings, var_dir=tmp_path))
+    tuning.stands_in(monkeypatch, process, tmp_path)
 
 
 @pytest.fixture
